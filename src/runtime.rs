@@ -55,7 +55,6 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// The whole program. The exit status is 0 once a report is written, be it of a success or of a
 /// failure: Kubernetes would run a job with another status again.
-#[must_use]
 pub fn main<W: Worker>() -> ExitCode {
     let arguments = cli::parse::<W>();
 
@@ -224,18 +223,16 @@ fn run_worker<W: Worker>(
     run.set_scrubber(Scrubber::from_job(&raw, run.environment()));
     let job = Job::new(raw, W::DATA_TYPES)?.with_folder_of(place);
     let options = connection_options();
+    let open_session = |clock| Session {
+        job: &job,
+        connection_options: &options,
+        clock,
+        run,
+    };
 
     if let Err(refusal) = job.check_markings() {
-        let clock = on_clock(Clock::start(1));
-        return Err(W::explain_refusal(
-            &Session {
-                job: &job,
-                connection_options: &options,
-                clock,
-                run,
-            },
-            refusal,
-        ));
+        let session = open_session(on_clock(Clock::start(1)));
+        return Err(W::explain_refusal(&session, refusal));
     }
 
     let (config, warnings) =
@@ -243,20 +240,11 @@ fn run_worker<W: Worker>(
     warnings.into_iter().for_each(|warning| run.warn(warning));
     let clock = on_clock(Clock::start(W::limits(&config).deadline_minutes));
 
-    W::run(
-        &Session {
-            job: &job,
-            connection_options: &options,
-            clock,
-            run,
-        },
-        &config,
-    )
+    W::run(&open_session(clock), &config)
 }
 
 /// The options that a connection can have of its own, of both workers, so that both can have the
 /// same list of connections.
-#[must_use]
 pub fn connection_options() -> Vec<OptionSpec> {
     overrides::overridable_options(
         schema::for_config::<import::Config>()
@@ -267,13 +255,11 @@ pub fn connection_options() -> Vec<OptionSpec> {
 
 /// The report on a job, worked on in this process and on this thread, by a clock whose pauses take
 /// no time and without an environment: for tests that run one job very often.
-#[must_use]
 pub fn report_without_waiting<W: Worker>(job: Value) -> Value {
     report_with_clock::<W>(job, Clock::without_waiting)
 }
 
 /// The same, by a clock of the test's making.
-#[must_use]
 pub fn report_with_clock<W: Worker>(job: Value, clock: fn(Clock) -> Clock) -> Value {
     let run = RunReport::default();
     let result = run_worker::<W>(job, None, &run, clock);

@@ -9,20 +9,18 @@ use crate::tags::are_alike;
 
 /// Which TheHive organisations may use a connection: all, unless one of the lists is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Organisations {
     /// Only these TheHive organisations may use the MISP connections, such as `cert`, by name in
     /// any case: an export's is the one of the job, an import's those that get its alerts.
-    #[serde(default)]
     pub include_thehive_organisations: Vec<String>,
     /// All but these TheHive organisations may use the MISP connections, such as `training`, by
     /// name in any case.
-    #[serde(default)]
     pub exclude_thehive_organisations: Vec<String>,
 }
 
 impl Organisations {
     /// True if every organisation may use the connection.
-    #[must_use]
     pub fn allows_all(&self) -> bool {
         self.include_thehive_organisations.is_empty()
             && self.exclude_thehive_organisations.is_empty()
@@ -30,7 +28,6 @@ impl Organisations {
 
     /// Why an organisation may not use the connection, in words that follow its name; none if it
     /// may. Where an organisation counts and none is known, nobody may.
-    #[must_use]
     pub fn denial_reason(&self, organisation: Option<&str>) -> Option<String> {
         let Self {
             include_thehive_organisations: included,

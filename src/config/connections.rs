@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use super::access::Organisations;
 use super::overrides::{self, Overrides};
 use super::schema::OptionSpec;
 use super::urls;
-use crate::http::{ProxyChoice, ServerAccess};
+use crate::http::ServerAccess;
 use crate::secret::Secret;
 
 /// The items that declare connections. Their names are those of the public MISP analyzer, whose
@@ -77,13 +77,11 @@ pub enum Purpose {
 
 impl Purpose {
     /// True if events may come in.
-    #[must_use]
     pub fn allows_import(self) -> bool {
         self != Self::ExportOnly
     }
 
     /// True if cases may go out.
-    #[must_use]
     pub fn allows_export(self) -> bool {
         self != Self::ImportOnly
     }
@@ -130,7 +128,6 @@ pub enum Target {
 
 impl Connection {
     /// The URL, for messages; it carries nothing secret.
-    #[must_use]
     pub fn url(&self) -> &Url {
         match &self.target {
             Target::Server { url, .. } | Target::Feed { url, .. } | Target::WebFeed { url } => url,
@@ -138,7 +135,6 @@ impl Connection {
     }
 
     /// The first connection to the same MISP, by its URL, if this is a later one.
-    #[must_use]
     pub fn first_with_same_url<'c>(&self, all: &'c [Self]) -> Option<&'c Self> {
         all.iter()
             .find(|one| one.url() == self.url())
@@ -157,26 +153,23 @@ impl Connections {
     pub fn to_connections(&self, options: &[OptionSpec]) -> Result<(Vec<Connection>, Vec<String>)> {
         self.check_lengths()?;
         let own = overrides::parse_each(&self.connection_settings, &self.name, options)?;
-        let connections = own
+        let connections: Vec<_> = own
             .into_iter()
             .enumerate()
-            .map(|(index, own)| self.build_connection(index, own));
-        let connections: Vec<_> = connections.collect::<Result<_>>()?;
+            .map(|(index, own)| self.build_connection(index, own))
+            .collect::<Result<_>>()?;
 
         for (index, one) in connections.iter().enumerate() {
-            if let Some(first) = connections
-                .iter()
-                .take(index)
-                .position(|other| other.name == one.name)
-            {
-                bail!(
-                    "configuration item \"name\": elements {} and {} are both \"{}\": give each \
-                     connection a name of its own",
-                    first + 1,
-                    index + 1,
-                    one.name
-                );
-            }
+            let first = connections.iter().position(|other| other.name == one.name);
+            let first = first.unwrap_or(index);
+            ensure!(
+                first == index,
+                "configuration item \"name\": elements {} and {} are both \"{}\": give each \
+                 connection a name of its own",
+                first + 1,
+                index + 1,
+                one.name
+            );
         }
 
         let warnings = connections.iter().flat_map(security_warnings).collect();
@@ -201,11 +194,7 @@ impl Connections {
         let (allowed, others): (Vec<_>, Vec<_>) = connections
             .into_iter()
             .partition(|connection| may(connection.purpose));
-        ensure!(
-            !allowed.is_empty(),
-            "no connection may {work}: set its \"purpose\" to ImportAndExport, or declare one \
-             that may"
-        );
+        ensure!(!allowed.is_empty(), no_connection_may(work));
 
         if let Some(other) = others
             .iter()
@@ -226,14 +215,13 @@ impl Connections {
     fn check_lengths(&self) -> Result<()> {
         let names = self.name.len();
         let all_feeds = self.url.iter().flatten().all(|url| urls::is_file(url));
-        let keys_may_be_absent = self.key.is_empty() && all_feeds;
-
-        for (item, length, may_differ) in [
-            ("url", self.url.len(), false),
-            ("key", self.key.len(), keys_may_be_absent),
-        ] {
+        let keys = match self.key.is_empty() && all_feeds {
+            true => names,
+            false => self.key.len(),
+        };
+        for (item, length) in [("url", self.url.len()), ("key", keys)] {
             ensure!(
-                length == names || may_differ,
+                length == names,
                 "configuration items \"name\" and \"{item}\" have {names} and {length} elements: \
                  they need the same number, one for each connection"
             );
@@ -257,53 +245,25 @@ impl Connections {
     }
 
     fn build_connection(&self, index: usize, own: Overrides) -> Result<Connection> {
-        let position = index + 1;
-        let empty = |item: &str, remedy: &str| {
-            anyhow!("configuration item \"{item}\": element {position} is empty: {remedy}")
-        };
-        let element = |list: &[Option<String>], item: &str, remedy: &str| {
-            list.get(index)
-                .cloned()
-                .flatten()
-                .ok_or_else(|| empty(item, remedy))
-        };
-
-        let name = element(&self.name, "name", "give every connection a name")?;
-        let url = element(
-            &self.url,
-            "url",
-            "give the URL of the MISP, or file:///path for a feed",
-        )?;
-
-        let wrong = |problem: anyhow::Error| {
-            anyhow!(
-                "configuration item \"url\": element {position} (connection \"{name}\") {problem}"
-            )
-        };
-
-        let key = self.key.get(index).cloned().flatten();
-
-        let target = if urls::is_file(&url) {
-            let (folder, url) = urls::parse_folder(&url).map_err(wrong)?;
-            Target::Feed { folder, url }
-        } else if key.as_ref().map(Secret::expose) == Some("-") {
-            Target::WebFeed {
-                url: urls::parse_web_feed(&url).map_err(wrong)?,
-            }
-        } else {
-            let url = urls::parse_server(&url).map_err(wrong)?;
-            let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
-            Target::Server {
-                url,
-                key: key.ok_or_else(|| empty("key", remedy))?,
-            }
-        };
-
+        let name = element(&self.name, index, "name", "give every connection a name")?;
+        let target = self.build_target(index, &name)?;
         let purpose = own
             .purpose
             .unwrap_or_else(|| self.resolve_purpose(index, &target));
-        check_purpose(&name, &target, purpose)?;
-        let access = self.build_access(index, own.cert_check, own.proxy);
+        let is_web_feed = matches!(target, Target::WebFeed { .. });
+        ensure!(
+            !is_web_feed || !purpose.allows_export(),
+            "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is \
+             read only: make it ImportOnly, and export into the file:/// folder that the web server \
+             shows"
+        );
+        let access = ServerAccess {
+            cert_path: element_for(&self.cert_path, index).map(PathBuf::from),
+            client_cert_path: element_for(&self.client_cert_path, index).map(PathBuf::from),
+            cert_check: own.cert_check.unwrap_or(self.cert_check),
+            takes_certificates: true,
+            proxy: own.proxy,
+        };
 
         Ok(Connection {
             name,
@@ -314,19 +274,32 @@ impl Connections {
         })
     }
 
-    fn build_access(
-        &self,
-        index: usize,
-        cert_check: Option<bool>,
-        proxy: Option<ProxyChoice>,
-    ) -> ServerAccess {
-        ServerAccess {
-            cert_path: element_for(&self.cert_path, index).map(PathBuf::from),
-            client_cert_path: element_for(&self.client_cert_path, index).map(PathBuf::from),
-            cert_check: cert_check.unwrap_or(self.cert_check),
-            takes_certificates: true,
-            proxy,
-        }
+    fn build_target(&self, index: usize, name: &str) -> Result<Target> {
+        let url = element(
+            &self.url,
+            index,
+            "url",
+            "give the URL of the MISP, or file:///path for a feed",
+        )?;
+        let wrong = |problem: anyhow::Error| {
+            let position = index + 1;
+            anyhow!(
+                "configuration item \"url\": element {position} (connection \"{name}\") {problem}"
+            )
+        };
+        let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
+        let key = element(&self.key, index, "key", remedy);
+
+        Ok(if urls::is_file(&url) {
+            let (folder, url) = urls::parse_folder(&url).map_err(wrong)?;
+            Target::Feed { folder, url }
+        } else if key.as_ref().is_ok_and(|key| key.expose() == "-") {
+            let url = urls::parse_web_feed(&url).map_err(wrong)?;
+            Target::WebFeed { url }
+        } else {
+            let url = urls::parse_server(&url).map_err(wrong)?;
+            Target::Server { url, key: key? }
+        })
     }
 
     fn resolve_purpose(&self, index: usize, target: &Target) -> Purpose {
@@ -346,20 +319,19 @@ impl Connections {
     }
 }
 
-/// Refuses a purpose that a connection's target cannot serve.
-///
-/// # Errors
-/// That a feed on the web is read only.
-fn check_purpose(name: &str, target: &Target, purpose: Purpose) -> Result<()> {
-    let is_web_feed = matches!(target, Target::WebFeed { .. });
-    ensure!(
-        !is_web_feed || !purpose.allows_export(),
-        "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is read \
-         only: make it ImportOnly, \
-         and export into the file:/// folder that the web server shows"
-    );
+/// Says that no connection is for some work.
+pub fn no_connection_may(work: &str) -> String {
+    format!(
+        "no connection may {work}: set its \"purpose\" to ImportAndExport, or declare one that may"
+    )
+}
 
-    Ok(())
+/// An element of a list that has one for each connection.
+fn element<T: Clone>(list: &[Option<T>], index: usize, item: &str, remedy: &str) -> Result<T> {
+    list.get(index).cloned().flatten().with_context(|| {
+        let position = index + 1;
+        format!("configuration item \"{item}\": element {position} is empty: {remedy}")
+    })
 }
 
 /// An element of a list that has none, one for all, or one for each.
@@ -371,7 +343,6 @@ fn element_for<T: Clone>(list: &[Option<T>], index: usize) -> Option<T> {
 }
 
 /// What is worth a warning in how a server is reached.
-#[must_use]
 pub fn security_warnings(connection: &Connection) -> Vec<String> {
     let name = &connection.name;
 
@@ -409,18 +380,14 @@ fn narrow_to_named(connections: Vec<Connection>, wanted: Option<&str>) -> Result
     let Some(wanted) = wanted else {
         return Ok(connections);
     };
-    let names: Vec<_> = connections
-        .iter()
-        .map(|connection| format!("\"{}\"", connection.name))
-        .collect();
+    let names = overrides::quote_names(connections.iter().map(|connection| &connection.name));
     let kept: Vec<_> = connections
         .into_iter()
         .filter(|connection| connection.name == wanted)
         .collect();
     ensure!(
         !kept.is_empty(),
-        "there is no connection of the name that the job asks for: the names are {}",
-        names.join(", ")
+        "there is no connection of the name that the job asks for: the names are {names}"
     );
 
     Ok(kept)

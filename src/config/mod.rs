@@ -56,25 +56,22 @@ pub enum Warninglists {
 
 /// Limits in time, the same for both workers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct TimeLimits {
     /// Minutes after which a run stops in good order and reports what is left; 0 for none. Keep it
     /// below the job timeout of Cortex, which is 30 minutes unless changed.
-    #[serde(default = "default_deadline_minutes")]
     pub deadline_minutes: u64,
     /// Seconds to wait for a connection to a server.
-    #[serde(default = "default_connect_timeout")]
     #[schemars(range(min = 1))]
     pub connect_timeout: u64,
     /// Seconds to wait for the next bytes of an answer. MISP sends the first byte of a search only
     /// when it has all of it.
-    #[serde(default = "default_read_timeout")]
     #[schemars(range(min = 1))]
     pub read_timeout: u64,
 }
 
 impl TimeLimits {
     /// How long a server is waited for.
-    #[must_use]
     pub fn timeouts(&self) -> Timeouts {
         Timeouts {
             connect: Duration::from_secs(self.connect_timeout),
@@ -83,16 +80,22 @@ impl TimeLimits {
     }
 }
 
-fn default_deadline_minutes() -> u64 {
-    25
+impl Default for TimeLimits {
+    fn default() -> Self {
+        Self {
+            deadline_minutes: 25,
+            connect_timeout: 10,
+            read_timeout: 300,
+        }
+    }
 }
 
-fn default_connect_timeout() -> u64 {
-    10
-}
-
-fn default_read_timeout() -> u64 {
-    300
+/// A number of MiB in bytes; 0 means no limit.
+pub fn mebibytes(limit: u64) -> u64 {
+    match limit {
+        0 => u64::MAX,
+        limit => limit.saturating_mul(1 << 20),
+    }
 }
 
 /// The installation's name: the option `instance`, else the host of `thehive_url`, else `thehive`.
@@ -170,44 +173,37 @@ pub fn parse_options<C: DeserializeOwned + JsonSchema>(
     table: OptionSource,
 ) -> Result<(C, Vec<String>)> {
     let specs = schema::for_config::<C>();
+    let noun = table.member_noun();
     let mut known = Map::new();
 
     for spec in &specs {
-        let value = raw
-            .get(&spec.name)
-            .map_or(Ok(None), |value| spec.parse_value(value));
-        match value
-            .map_err(|problem| anyhow!("{} \"{}\" {problem}", table.member_noun(), spec.name))?
-        {
-            Some(value) => drop(known.insert(spec.name.clone(), value)),
-
-            None if spec.required => bail!(
-                "{} \"{}\" is not set: {}",
-                table.member_noun(),
-                spec.name,
-                spec.description
-            ),
-
+        let name = &spec.name;
+        let value = raw.get(name).unwrap_or(&Value::Null);
+        let value = spec
+            .parse_value(value)
+            .map_err(|problem| anyhow!("{noun} \"{name}\" {problem}"))?;
+        match value {
+            Some(value) => drop(known.insert(name.clone(), value)),
+            None if spec.required => {
+                bail!("{noun} \"{name}\" is not set: {}", spec.description)
+            }
             None => {}
         }
     }
 
-    let unknown = raw.keys().filter(|name| {
-        !table.is_platform_item(name) && specs.iter().all(|spec| spec.name != **name)
-    });
-
-    let warnings = unknown
+    let is_unknown =
+        |name: &&String| !table.is_platform_item(name) && specs.iter().all(|s| s.name != **name);
+    let warnings = raw
+        .keys()
+        .filter(is_unknown)
         .map(|name| {
-            format!(
-                "{} \"{}\" is not known and is ignored",
-                table.member_noun(),
-                truncate_name(name)
-            )
+            let name = truncate_name(name);
+            format!("{noun} \"{name}\" is not known and is ignored")
         })
         .collect();
 
     let typed = serde_json::from_value(Value::Object(known))
-        .map_err(|error| anyhow!("reading the {}s: {error}", table.member_noun()))?;
+        .map_err(|error| anyhow!("reading the {noun}s: {error}"))?;
 
     Ok((typed, warnings))
 }
@@ -251,7 +247,10 @@ impl OptionSpec {
             OptionKind::Text => to_text(value).map(Value::from),
             OptionKind::Boolean => to_bool(value).map(Value::from),
             OptionKind::Object => overrides::parse_object(value),
-            OptionKind::Number { .. } => to_u64(value).map(Value::from),
+            OptionKind::Number { least } => {
+                let number = to_u64(value).filter(|number| number >= least);
+                number.map(Value::from)
+            }
             OptionKind::Choice(words) => {
                 let given = to_text(value).unwrap_or_default();
                 words
@@ -261,8 +260,7 @@ impl OptionSpec {
             }
         };
 
-        let fits = |value: &Value| !matches!((&self.kind, value.as_u64()), (OptionKind::Number { least }, Some(n)) if n < *least);
-        read.filter(fits).ok_or_else(|| {
+        read.ok_or_else(|| {
             anyhow!(
                 "is {}: {} is accepted",
                 json::describe_kind(value),
@@ -273,7 +271,6 @@ impl OptionSpec {
 }
 
 /// True for the values by which Cortex says "not set": `null`, `""`, `[]`, `[null]`.
-#[must_use]
 pub fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -292,15 +289,14 @@ fn to_text(value: &Value) -> Option<String> {
 }
 
 /// Reads a boolean in its loose forms: `true`, `1`, `"yes"`.
-#[must_use]
 pub fn to_bool(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(value) => Some(*value),
-        Value::Number(number) => number.as_u64().and_then(|n| {
-            [Some(false), Some(true)]
-                .get(usize::try_from(n).ok()?)
-                .copied()?
-        }),
+        Value::Number(number) => match number.as_u64()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
         Value::String(text) => json::parse_bool(text),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }

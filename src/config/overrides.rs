@@ -85,81 +85,67 @@ struct OverrideHeader {
     /// Which connection is meant: one of `name`.
     name: String,
     /// What it is for.
-    #[serde(default)]
     purpose: Option<Purpose>,
     /// False if its server's certificate is not checked.
-    #[serde(default)]
     cert_check: Option<bool>,
     /// Its proxy's URL, or `direct`.
-    #[serde(default)]
     proxy: Option<Secret>,
 }
 
 /// The settings of one connection, checked.
 #[derive(Clone, Default)]
-pub(super) struct Overrides {
+pub struct Overrides {
     pub(super) purpose: Option<Purpose>,
     pub(super) cert_check: Option<bool>,
     pub(super) proxy: Option<ProxyChoice>,
     /// The rest: options of the workers, as they were written.
-    pub(super) options: Map<String, Value>,
+    pub options: Map<String, Value>,
 }
 
 /// The settings of each connection, in the order of the names.
 ///
 /// # Errors
 /// The first wrong element: its position, its connection, the option, and what is accepted.
-pub(super) fn parse_each(
+pub fn parse_each(
     settings: &[Option<RawOverrides>],
     names: &[Option<String>],
     options: &[OptionSpec],
 ) -> Result<Vec<Overrides>> {
     let mut each: Vec<Option<Overrides>> = names.iter().map(|_| None).collect();
-    if settings.is_empty() {
-        return Ok(each.into_iter().map(Option::unwrap_or_default).collect());
-    }
     let own_items = schema::for_config::<OverrideHeader>();
-    // An empty element keeps its place, so that messages count as the form does.
-    let set = settings
-        .iter()
-        .enumerate()
-        .filter_map(|(index, settings)| Some((index, settings.as_ref()?)));
 
-    for (index, RawOverrides(element)) in set {
+    for (index, element) in settings.iter().enumerate() {
+        // An empty element keeps its place, so that messages count as the form does.
+        let Some(RawOverrides(element)) = element else {
+            continue;
+        };
         let position = format!(
             "configuration item \"connection_settings\" (element {})",
             index + 1
         );
-        let (of_connection, rest): (Map<_, _>, Map<_, _>) = element
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
+        let (header, rest): (Map<_, _>, Map<_, _>) = element
+            .clone()
+            .into_iter()
             .partition(|(name, _)| own_items.iter().any(|item| item.name == *name));
-        let (of_connection, _) =
-            parse_options::<OverrideHeader>(&of_connection, OptionSource::Settings)
-                .context(position.clone())?;
-        let OverrideHeader {
-            name,
-            purpose,
-            cert_check,
-            proxy,
-        } = of_connection;
+        let (header, _) = parse_options::<OverrideHeader>(&header, OptionSource::Settings)
+            .context(position.clone())?;
 
-        let position = format!("{position}, connection \"{name}\"");
-        let place = find_free_place(&mut each, names, &name, &position)?;
+        let position = format!("{position}, connection \"{}\"", header.name);
+        let place = find_free_place(&mut each, names, &header.name, &position)?;
         rest.iter()
             .try_for_each(|(name, value)| check_option(options, name, value))
             .context(position)?;
-        // An empty value sets nothing: what holds for all connections, a limit for instance, stays.
-        let rest = rest
-            .into_iter()
-            .filter(|(_, value)| !super::is_unset(value))
-            .collect();
 
         *place = Some(Overrides {
-            purpose,
-            cert_check,
-            proxy: proxy.map(parse_proxy),
-            options: rest,
+            purpose: header.purpose,
+            cert_check: header.cert_check,
+            proxy: header.proxy.map(parse_proxy),
+            // An empty value sets nothing: what holds for all connections, a limit for instance,
+            // stays.
+            options: rest
+                .into_iter()
+                .filter(|(_, value)| !super::is_unset(value))
+                .collect(),
         });
     }
 
@@ -177,17 +163,11 @@ fn find_free_place<'e>(
         .iter()
         .zip(each)
         .find(|(known, _)| known.as_deref() == Some(name));
-
     let (_, place) = place.with_context(|| {
-        let known: Vec<_> = names
-            .iter()
-            .flatten()
-            .map(|name| format!("\"{name}\""))
-            .collect();
-
+        let known: Vec<_> = names.iter().flatten().collect();
         format!(
             "{position}: there is no such connection: the names are {}",
-            known.join(", ")
+            quote_names(known)
         )
     })?;
 
@@ -199,6 +179,15 @@ fn find_free_place<'e>(
     Ok(place)
 }
 
+/// Names as messages list them.
+pub fn quote_names(names: impl IntoIterator<Item = impl fmt::Display>) -> String {
+    let quoted: Vec<_> = names
+        .into_iter()
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    quoted.join(", ")
+}
+
 fn parse_proxy(text: Secret) -> ProxyChoice {
     if text.expose().eq_ignore_ascii_case(DIRECT) {
         ProxyChoice::Direct
@@ -208,7 +197,6 @@ fn parse_proxy(text: Secret) -> ProxyChoice {
 }
 
 /// The options that a connection can have of its own, of those of both workers, each once.
-#[must_use]
 pub fn overridable_options(of_both: impl IntoIterator<Item = OptionSpec>) -> Vec<OptionSpec> {
     let mut options: Vec<OptionSpec> = Vec::new();
     for option in of_both {
@@ -221,7 +209,6 @@ pub fn overridable_options(of_both: impl IntoIterator<Item = OptionSpec>) -> Vec
 }
 
 /// True for an option that a connection can have of its own.
-#[must_use]
 pub fn is_overridable(option: &str) -> bool {
     !OF_ALL.contains(&option)
 }
@@ -261,16 +248,11 @@ pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
             });
         }
 
-        let laid = connection
-            .own
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()));
         let whole = raw
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .chain(laid)
+            .clone()
+            .into_iter()
+            .chain(connection.own.clone())
             .collect();
-
         let (config, _) =
             parse_options(&whole, OptionSource::Configuration).with_context(|| {
                 format!("reading the settings of connection \"{}\"", connection.name)
@@ -282,7 +264,7 @@ pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
 }
 
 /// Reads an object, or the text of one. What it says is never shown: it may be a password.
-pub(super) fn parse_object(value: &Value) -> Option<Value> {
+pub fn parse_object(value: &Value) -> Option<Value> {
     match value {
         Value::Object(_) => Some(value.clone()),
         Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object),

@@ -46,7 +46,6 @@ pub enum OptionKind {
 
 impl OptionKind {
     /// What is accepted, for a message.
-    #[must_use]
     pub fn describe_accepted(&self) -> String {
         match self {
             Self::Text => "a text".to_owned(),
@@ -61,7 +60,6 @@ impl OptionKind {
 }
 
 /// The items of a configuration type, in the order of its fields.
-#[must_use]
 pub fn for_config<C: JsonSchema>() -> Vec<OptionSpec> {
     let schema = inline_schema::<C>();
     let required = schema.get("required").and_then(Value::as_array);
@@ -77,7 +75,6 @@ pub fn for_config<C: JsonSchema>() -> Vec<OptionSpec> {
 
 /// The schema of a type with every part in place, so that it can be read without following
 /// references.
-#[must_use]
 pub fn inline_schema<C: JsonSchema>() -> Schema {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);

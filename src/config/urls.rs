@@ -6,13 +6,13 @@ use anyhow::{Result, anyhow, ensure};
 use url::Url;
 
 /// True for the URL of a folder.
-pub(super) fn is_file(url: &str) -> bool {
+pub fn is_file(url: &str) -> bool {
     url.get(..5)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
 }
 
 /// Reads the URL of a folder: its path, and the URL for messages.
-pub(super) fn parse_folder(text: &str) -> Result<(PathBuf, Url)> {
+pub fn parse_folder(text: &str) -> Result<(PathBuf, Url)> {
     const REMEDY: &str = "write file:/// and the absolute path of the feed's folder";
     ensure!(
         text.get(5..8) == Some("///"),
@@ -57,7 +57,7 @@ pub fn parse_server(text: &str) -> Result<Url> {
 }
 
 /// Reads the URL of a feed on the web; that of its `manifest.json` means its folder.
-pub(super) fn parse_web_feed(text: &str) -> Result<Url> {
+pub fn parse_web_feed(text: &str) -> Result<Url> {
     let mut url = parse_server(text)?;
     if let Some(folder) = url.path().strip_suffix("/manifest.json/") {
         let folder = format!("{folder}/");

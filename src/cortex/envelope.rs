@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::job::JobSource;
 use crate::files::write_atomically;
@@ -44,7 +44,6 @@ pub enum Report {
 
 impl Report {
     /// The report as JSON: without secrets, below its largest size.
-    #[must_use]
     pub fn render(self, scrubber: &Scrubber) -> Value {
         let value = match self {
             Self::Success {
@@ -100,12 +99,11 @@ fn reveal_in_value(value: &mut Value) {
                 .keys()
                 .any(|name| name.starts_with('$') || text::has_hidden(name))
             {
-                let members = std::mem::take(map).into_iter();
-                *map = members
+                *map = std::mem::take(map)
+                    .into_iter()
                     .map(|(name, value)| (member_name(&name), value))
                     .collect();
             }
-
             map.values_mut().for_each(reveal_in_value);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -123,8 +121,8 @@ fn member_name(name: &str) -> String {
     }
 }
 
-/// Lists that may be shortened, the most dispensable first.
-const LISTS: [&str; 8] = [
+/// Lists that may be left out, the most dispensable first.
+const LISTS: [&str; 9] = [
     "alerts",
     "artifacts",
     "matches",
@@ -133,60 +131,50 @@ const LISTS: [&str; 8] = [
     "retractions",
     "failures",
     "warnings",
+    "connections",
 ];
 
-/// Shortens the report's lists until it fits; each cut is counted in `full.left_out`. Its texts
-/// were shortened when they were cleaned. A report with so many connections that this does not help
-/// shows some of them.
+/// Empties the report's lists, one after the other, until it fits; what goes is counted in
+/// `full.left_out`. Its texts were shortened when they were cleaned.
 fn shrink_to_fit(mut report: Value) -> Value {
-    for list in LISTS
-        .iter()
-        .cycle()
-        .take(LISTS.len() * 20)
-        .chain(["connections"; 20].iter())
-    {
+    for list in LISTS {
         if report.to_string().len() < LARGEST_REPORT {
             return report;
         }
-        let cut = halve_lists(&mut report, list);
+        let cut = empty_lists(&mut report, list);
         count_left_out(&mut report, list, cut);
     }
 
-    json!({"success": false, "errorMessage": "the report is too large to be given"})
+    match report.to_string().len() {
+        0..LARGEST_REPORT => report,
+        _ => json!({"success": false, "errorMessage": "the report is too large to be given"}),
+    }
 }
 
 fn count_left_out(report: &mut Value, list: &str, cut: u64) {
-    let Some(full) = report
-        .get_mut("full")
-        .and_then(Value::as_object_mut)
-        .filter(|_| cut > 0)
-    else {
+    let full = report.get_mut("full").and_then(Value::as_object_mut);
+    let Some(full) = full.filter(|_| cut > 0) else {
         return;
     };
-
-    let left_out = full
-        .entry("left_out")
-        .or_insert_with(|| Value::Object(Map::new()));
-    let before = left_out.get(list).and_then(Value::as_u64).unwrap_or(0);
+    let left_out = full.entry("left_out").or_insert_with(|| json!({}));
     if let Some(left_out) = left_out.as_object_mut() {
+        // The report may have left some out itself.
+        let before = left_out.get(list).and_then(Value::as_u64).unwrap_or(0);
         left_out.insert(list.to_owned(), Value::from(before + cut));
     }
 }
 
-/// Halves every list of this name, wherever it stands; gives the number of elements cut.
-fn halve_lists(value: &mut Value, name: &str) -> u64 {
+/// Empties every list of this name, wherever it stands; gives the number of elements cut.
+fn empty_lists(value: &mut Value, name: &str) -> u64 {
     match value {
         Value::Object(map) => map
             .iter_mut()
             .map(|(key, value)| match value {
-                Value::Array(list) if key == name => {
-                    let kept = list.len() / 2;
-                    list.drain(kept..).count() as u64
-                }
-                value => halve_lists(value, name),
+                Value::Array(list) if key == name => list.drain(..).count() as u64,
+                value => empty_lists(value, name),
             })
             .sum(),
-        Value::Array(list) => list.iter_mut().map(|value| halve_lists(value, name)).sum(),
+        Value::Array(list) => list.iter_mut().map(|value| empty_lists(value, name)).sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
@@ -256,13 +244,24 @@ mod tests {
         let warnings: Vec<_> = (0..40_000)
             .map(|n| format!("warning number {n}, which is rather long as warnings go"))
             .collect();
-        let full = json!({"warnings": warnings, "connections": [{"failures": ["one"]}]});
+        let full = json!({"alerts": warnings, "warnings": ["one"], "left_out": {"alerts": 2}});
         let report = success(full, vec![]).render(&Scrubber::default());
         assert!(report.to_string().len() < LARGEST_REPORT);
-        let left = report["full"]["warnings"].as_array().unwrap().len() as u64;
+        // What stands behind the list that made it fit is whole.
         assert_eq!(
-            left + report["full"]["left_out"]["warnings"].as_u64().unwrap(),
-            40_000
+            report["full"],
+            json!({"alerts": [], "warnings": ["one"], "left_out": {"alerts": 40_002}})
+        );
+
+        let full = json!({"warnings": warnings, "connections": [{"failures": ["one"]}]});
+        let report = success(full, vec![]).render(&Scrubber::default());
+        assert_eq!(
+            report["full"],
+            json!({
+                "warnings": [],
+                "connections": [{"failures": []}],
+                "left_out": {"failures": 1, "warnings": 40_000}
+            })
         );
     }
 

@@ -29,7 +29,6 @@ pub enum JobSource {
 
 impl JobSource {
     /// The place that the first argument names, or Cortex's default.
-    #[must_use]
     pub fn find(argument: Option<PathBuf>) -> Self {
         let folder = argument.unwrap_or_else(|| PathBuf::from(DEFAULT_FOLDER));
         // Whatever stands where the job should be is meant to be it, a pipe or a link that leads
@@ -42,7 +41,6 @@ impl JobSource {
     }
 
     /// The job folder, if there is a job in it.
-    #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),
@@ -62,9 +60,10 @@ impl JobSource {
                 // A pipe is not opened: that would wait for whoever writes into it.
                 let is_file = path.metadata().with_context(reading)?.is_file();
                 ensure!(is_file, "{}: it is no regular file", reading());
-                let file = File::open(&path).with_context(reading)?;
-                read_capped(file)
-                    .with_context(|| format!("reading the job from {}", path.display()))?
+                File::open(&path)
+                    .map_err(anyhow::Error::from)
+                    .and_then(read_capped)
+                    .with_context(reading)?
             }
             // Nobody types a job: a person at a terminal is told what is wanted.
             Self::Streams(_) if io::stdin().is_terminal() => Vec::new(),
@@ -219,7 +218,6 @@ impl Job {
     }
 
     /// The same job, in the folder that it came from.
-    #[must_use]
     pub fn with_folder_of(self, place: Option<&JobSource>) -> Self {
         Self {
             folder: place.and_then(JobSource::folder).map(Path::to_owned),
@@ -229,7 +227,6 @@ impl Job {
 
     /// The organisation of TheHive that it runs for, as TheHive says (its
     /// `parameters.organisation`).
-    #[must_use]
     pub fn organisation(&self) -> Option<&str> {
         self.parameters
             .get("organisation")
@@ -251,15 +248,13 @@ impl Job {
                 .filter_map(|one| json::marking(one.get(name)?).ok().flatten())
                 .map(on_scale)
                 .max()
+                .unwrap_or(0)
         };
 
         let tlp = of_data("tlp", |number| {
-            Tlp::from_number(number, Scale::Five)
-                .unwrap_or(Tlp::Red)
-                .cortex_number()
-                .into()
+            let tlp = Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red);
+            tlp.cortex_number().into()
         });
-
         let pap = of_data("pap", |number| {
             Pap::from_number(number).unwrap_or(Pap::Red).number().into()
         });
@@ -269,19 +264,9 @@ impl Job {
         let pap_of_tags = strictest_tag(self.data_tags(), |tag| {
             Some(Pap::from_tags([tag])?.number().into())
         });
-        self.check_limit(
-            "tlp",
-            self.tlp.max(tlp.unwrap_or(0)),
-            tlp_of_tags,
-            "TLP is higher than allowed.",
-        )?;
 
-        self.check_limit(
-            "pap",
-            self.pap.max(pap.unwrap_or(0)),
-            pap_of_tags,
-            "PAP is higher than allowed.",
-        )
+        self.check_limit("tlp", self.tlp.max(tlp), tlp_of_tags)?;
+        self.check_limit("pap", self.pap.max(pap), pap_of_tags)
     }
 
     /// The same for what was read since: what TheHive says of the case.
@@ -289,19 +274,8 @@ impl Job {
     /// # Errors
     /// See [`Self::check_markings`].
     pub fn check_case_markings(&self, tlp: Tlp, pap: Option<Pap>) -> Result<()> {
-        self.check_limit(
-            "tlp",
-            tlp.cortex_number().into(),
-            None,
-            "TLP is higher than allowed.",
-        )?;
-
-        self.check_limit(
-            "pap",
-            pap.map_or(0, |pap| pap.number().into()),
-            None,
-            "PAP is higher than allowed.",
-        )
+        self.check_limit("tlp", tlp.cortex_number().into(), None)?;
+        self.check_limit("pap", pap.map_or(0, |pap| pap.number().into()), None)
     }
 
     /// What carries markings: the data, and the case of an observable.
@@ -316,37 +290,29 @@ impl Job {
         lists.flatten().filter_map(Value::as_str)
     }
 
-    fn check_limit(
-        &self,
-        name: &str,
-        marking: i64,
-        of_tags: Option<(i64, &str)>,
-        refusal: &'static str,
-    ) -> Result<()> {
-        let set = |item: &str| {
-            self.config
-                .get(item)
-                .filter(|value| !is_unset(value))
-                .cloned()
-        };
+    fn check_limit(&self, name: &str, marking: i64, of_tags: Option<(i64, &str)>) -> Result<()> {
+        let set = |item: &str| self.config.get(item).filter(|value| !is_unset(value));
 
-        let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), |value| to_bool(&value));
+        let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), to_bool);
         let checks = checks.with_context(|| {
             format!("configuration item \"check_{name}\" is neither true nor false")
         })?;
-        let most = set(&format!("max_{name}")).map_or(Some(MOST), |value| to_integer(&value));
+        let most = set(&format!("max_{name}")).map_or(Some(MOST), to_integer);
         let most = most.with_context(|| {
             format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted")
         })?;
+        let refusal = if name == "tlp" {
+            TLP_HIGHER
+        } else {
+            PAP_HIGHER
+        };
         ensure!(!checks || marking <= most, refusal);
 
         if let Some((_, tag)) = of_tags.filter(|(marking, _)| checks && *marking > most) {
-            let counts = if markings::unreadable_tags([tag]).next().is_some() {
-                ": it cannot be read, and counts as RED"
-            } else {
-                ""
+            let counts = match markings::unreadable_tags([tag]).next() {
+                Some(_) => ": it cannot be read, and counts as RED",
+                None => "",
             };
-
             bail!(
                 "{refusal} The tag \"{}\" is stricter than the field{counts}.",
                 truncate_text(tag.trim(), LONGEST_TAG)
@@ -375,15 +341,16 @@ pub const CHECKED: bool = true;
 /// The strictest TLP and PAP that pass then: AMBER.
 pub const MOST: i64 = 2;
 
-const HIGHER: &str = "is higher than allowed.";
+// The words of cortexutils, which administrators know.
+const TLP_HIGHER: &str = "TLP is higher than allowed.";
+const PAP_HIGHER: &str = "PAP is higher than allowed.";
 
 /// The item of the configuration whose limit an error says to be passed, if it says that.
-#[must_use]
 pub fn exceeded_limit(error: &anyhow::Error) -> Option<&'static str> {
     let words = error.to_string();
-    let [tlp, pap] = ["TLP", "PAP"].map(|what| words.starts_with(&format!("{what} {HIGHER}")));
-    tlp.then_some("max_tlp")
-        .or_else(|| pap.then_some("max_pap"))
+    [(TLP_HIGHER, "max_tlp"), (PAP_HIGHER, "max_pap")]
+        .into_iter()
+        .find_map(|(refusal, item)| words.starts_with(refusal).then_some(item))
 }
 
 fn take_member(job: &mut Value, name: &str) -> Option<Value> {

@@ -4,7 +4,6 @@
 
 use serde_json::{Value, json};
 
-use crate::config::overrides;
 use crate::config::schema::{OptionKind, OptionSpec};
 use crate::cortex::job::{CHECKED, MOST};
 
@@ -41,7 +40,6 @@ pub struct WorkerInfo {
 const MANIFEST_VERSION: &str = "1.0";
 
 /// The manifest of a worker.
-#[must_use]
 pub fn build(worker: &WorkerInfo) -> Value {
     json!({
         "name": worker.name,
@@ -62,16 +60,6 @@ pub fn build(worker: &WorkerInfo) -> Value {
         "config": {"check_tlp": CHECKED, "max_tlp": MOST, "check_pap": CHECKED, "max_pap": MOST},
         "configurationItems": worker.options.iter().map(build_item).collect::<Vec<_>>(),
     })
-}
-
-/// Where the manifest stands in the catalogue, below `manifests/`.
-#[must_use]
-pub fn path(worker: &WorkerInfo) -> String {
-    let folder = match worker.kind {
-        WorkerKind::Analyzer => "analyzers",
-        WorkerKind::Responder => "responders",
-    };
-    format!("{folder}/{name}/{name}.json", name = worker.name)
 }
 
 fn build_item(spec: &OptionSpec) -> Value {
@@ -97,68 +85,7 @@ fn build_item(spec: &OptionSpec) -> Value {
     item
 }
 
-/// The README's table of options: both workers' items, once each. Where an item means something
-/// else to each of them, both meanings stand there. A star marks what no connection can have of its
-/// own.
-#[must_use]
-pub fn render_option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
-    let mut rows: Vec<(OptionSpec, Vec<&str>, Vec<String>)> = Vec::new();
-
-    for (worker, specs) in workers {
-        for spec in specs {
-            match rows.iter_mut().find(|(known, ..)| known.name == spec.name) {
-                Some((_, users, meanings)) => {
-                    users.push(worker);
-                    meanings.push(spec.description.clone());
-                }
-                None => rows.push((spec.clone(), vec![worker], vec![spec.description.clone()])),
-            }
-        }
-    }
-
-    let rows = rows.iter().map(|(spec, users, meanings)| {
-        let list = if spec.multi { "[]" } else { "" };
-        let is_one = meanings.iter().all(|meaning| *meaning == spec.description);
-        let each = users
-            .iter()
-            .zip(meanings)
-            .map(|(user, meaning)| format!("**{user}**: {meaning}"));
-        let meaning = if is_one {
-            spec.description.clone()
-        } else {
-            each.collect::<Vec<_>>().join(" ")
-        };
-
-        let of_all = if overrides::is_overridable(&spec.name) {
-            ""
-        } else {
-            " *"
-        };
-
-        format!(
-            "| `{}{list}`{of_all} | {} | {} | {meaning} |\n",
-            spec.name,
-            users.join(", "),
-            default_word(spec)
-        )
-    });
-
-    let head = "| option | worker | default | meaning |\n|---|---|---|---|\n";
-
-    head.to_owned() + &rows.collect::<String>()
-}
-
-fn default_word(spec: &OptionSpec) -> String {
-    match &spec.default {
-        _ if spec.required => "required".to_owned(),
-        Some(Value::Array(_)) | None => "–".to_owned(),
-        Some(Value::String(text)) => format!("`{text}`"),
-        Some(other) => format!("`{other}`"),
-    }
-}
-
 /// A JSON document as it is committed: indented, with a line end.
-#[must_use]
 pub fn to_json_text(value: &Value) -> String {
     format!("{value:#}\n")
 }

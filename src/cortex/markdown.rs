@@ -19,7 +19,6 @@ const LINKS: [&str; 4] = ["://", "www.", "mailto:", "xmpp:"];
 /// nothing is emphasised, linked or loaded: an IOC must not become a link to click on. A backtick
 /// in it becomes an apostrophe, which is what it mostly is; a line break becomes a blank, and what
 /// cannot be seen is named.
-#[must_use]
 pub fn neutralise_line(text: &str) -> String {
     let text = text::one_line(text);
     let text = text::reveal_hidden(&text);
@@ -32,7 +31,6 @@ pub fn neutralise_line(text: &str) -> String {
 
 /// The same for a sentence of ours in which words from outside stand: only the words that could be
 /// markup become code.
-#[must_use]
 pub fn neutralise_words(sentence: &str) -> String {
     let mut all = String::with_capacity(sentence.len() + 16);
     let mut quoted: Vec<&str> = Vec::new();
@@ -77,7 +75,6 @@ fn quote_words(words: &mut Vec<&str>) -> String {
 
 /// The same for a text whose lines stay: if Markdown would make something of it, it becomes a block
 /// of code. Hidden characters go, and backticks stay. [`unquote`] gives it back.
-#[must_use]
 pub fn neutralise_lines(text: &str) -> String {
     let text = text::clean_lines(text);
     let text = text.trim();
@@ -96,7 +93,6 @@ pub fn neutralise_lines(text: &str) -> String {
 }
 
 /// A message without what [`neutralise_lines`] put around it.
-#[must_use]
 pub fn unquote(message: &str) -> &str {
     let span = message
         .strip_prefix('`')
@@ -124,14 +120,12 @@ pub fn unquote(message: &str) -> &str {
 /// A span of code. A backtick in it would end it, and becomes an apostrophe. Around an address of
 /// mail stand blanks, which are not shown: marked takes the backtick for a part of the address
 /// else, and makes a link of it.
-#[must_use]
 pub fn code_span(text: &str) -> String {
     let blank = if text.contains('@') { " " } else { "" };
     format!("`{blank}{}{blank}`", text.replace('`', "'"))
 }
 
 /// What stands around a block of code: more backticks than any line of it has.
-#[must_use]
 pub fn code_fence(code: &str) -> String {
     let (mut longest, mut run) = (2, 0);
     for c in code.chars() {
@@ -142,7 +136,6 @@ pub fn code_fence(code: &str) -> String {
 }
 
 /// True if some renderer may make a link of the word.
-#[must_use]
 pub fn is_linkable(word: &str) -> bool {
     let word: Cow<'_, str> = if word.chars().any(char::is_uppercase) {
         word.to_lowercase().into()

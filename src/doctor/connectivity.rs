@@ -5,19 +5,18 @@ use std::net::ToSocketAddrs;
 
 use url::{Host, Url};
 
-use super::Findings;
+use super::{Findings, Stop, stop_at};
 use crate::http::{Client, HttpError, HttpErrorKind, ServerCertificate};
 use crate::text::join_first;
 use crate::time::{self, Clock, DAY};
 
 /// What is looked at before the first question.
-pub(super) const PROXY: &str = "proxy";
-/// See [`check_proxy_and_name`].
-pub(super) const NAME: &str = "name";
+const PROXY: &str = "proxy";
+const NAME: &str = "name";
 /// The first question itself.
-pub(super) const CONNECTION: &str = "connection";
+pub const CONNECTION: &str = "connection";
 /// The server's clock against ours.
-pub(super) const CLOCK: &str = "clock";
+pub const CLOCK: &str = "clock";
 /// Less time than this before something expires is worth a warning, in seconds.
 const SOON: i64 = 21 * DAY;
 /// Clocks may be so far apart, in seconds.
@@ -25,107 +24,107 @@ const SKEW: i64 = 300;
 /// Addresses named.
 const ADDRESSES: usize = 4;
 
-/// Where a failed question came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FailureStage {
-    /// There was no answer.
-    Connection,
-    /// There was one, and it is not that of the server that was looked for, or that server is not
-    /// at work.
-    Server,
-    /// The server does not take the key.
-    Key,
+/// The way to a server.
+pub struct Way<'a> {
+    pub url: &'a Url,
+    pub client: &'a Client,
+    pub clock: Clock,
+    /// What is to be said of it.
+    pub remarks: Vec<String>,
 }
 
-/// Tells by what went wrong. A web page with 403 is a website's or a proxy's, not an API's word on
-/// a key.
-pub(super) fn failure_stage(error: &anyhow::Error) -> FailureStage {
+impl Way<'_> {
+    /// The proxy, if there is one, and the addresses of the host that is spoken to first.
+    pub fn check_proxy_and_name(&self, findings: &mut Findings) -> Result<(), Stop> {
+        let Some(proxy) = self.client.describe_proxy() else {
+            findings.ok(PROXY, "none: straight to the server");
+            return check_dns(self.url, findings);
+        };
+        findings.ok(PROXY, proxy.clone());
+        // The proxy's URL is the first word; what follows says where it was configured.
+        match Url::parse(proxy.split(' ').next().unwrap_or_default()) {
+            Ok(proxy) => check_dns(&proxy, findings),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Takes the answer to the first question. If there is none, the connection failed; if it is not
+    /// that of the server that was looked for, `server` did, and if the server does not take the
+    /// key, `key`.
+    pub fn take_first_answer<T>(
+        &self,
+        answer: anyhow::Result<T>,
+        server: &'static str,
+        key: &'static str,
+        findings: &mut Findings,
+    ) -> Result<T, Stop> {
+        let check = match &answer {
+            Ok(_) => "",
+            Err(error) => match find_http_error(error) {
+                Some(
+                    HttpErrorKind::Unreachable(_)
+                    | HttpErrorKind::Broken(_)
+                    | HttpErrorKind::Deadline,
+                ) => CONNECTION,
+                // A web page with 403 is a website's or a proxy's, not an API's word on a key.
+                Some(HttpErrorKind::Refused {
+                    status: 401 | 403,
+                    message,
+                    ..
+                }) if !message.starts_with("a web page") => key,
+                _ => server,
+            },
+        };
+        if check != CONNECTION {
+            self.report_connection(findings);
+        }
+
+        answer.map_err(stop_at(check))
+    }
+
+    /// That the server answered, and the certificate that it showed.
+    fn report_connection(&self, findings: &mut Findings) {
+        let url = self.url;
+        let (words, trouble) = match (url.scheme(), self.client.server_certificate()) {
+            ("http", _) => (format!("{url} answers"), None),
+            (_, None) => (format!("{url} answers over TLS"), None),
+            (_, Some(certificate)) => describe_certificate(url, &certificate, now(&self.clock)),
+        };
+
+        let remarks: Vec<_> = trouble.iter().chain(&self.remarks).cloned().collect();
+        match remarks.is_empty() {
+            true => findings.ok(CONNECTION, words),
+            false => findings.warn(CONNECTION, format!("{words}; {}", remarks.join("; "))),
+        }
+    }
+}
+
+fn find_http_error(error: &anyhow::Error) -> Option<&HttpErrorKind> {
     let failure = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<HttpError>());
-    match failure.map(|failure| &failure.cause) {
-        Some(
-            HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::Deadline,
-        ) => FailureStage::Connection,
-        Some(HttpErrorKind::Refused {
-            status: 401 | 403,
-            message,
-            ..
-        }) if !message.starts_with("a web page") => FailureStage::Key,
-        Some(
-            HttpErrorKind::Refused { .. }
-            | HttpErrorKind::Redirected { .. }
-            | HttpErrorKind::NotJson(_)
-            | HttpErrorKind::TooLarge(_),
-        )
-        | None => FailureStage::Server,
-    }
+    failure.map(|failure| &failure.cause)
 }
 
-/// The proxy, if there is one, and the addresses of the host that is spoken to first. False if
-/// there are none.
-pub(super) fn check_proxy_and_name(url: &Url, client: &Client, findings: &mut Findings) -> bool {
-    let Some(proxy) = client.describe_proxy() else {
-        findings.ok(PROXY, "none: straight to the server");
-        return check_dns(url, findings);
+fn check_dns(url: &Url, findings: &mut Findings) -> Result<(), Stop> {
+    let Some(Host::Domain(host)) = url.host() else {
+        let address = url.host_str().unwrap_or_default();
+        findings.ok(NAME, format!("{address} is an address"));
+        return Ok(());
     };
-    findings.ok(PROXY, proxy.clone());
-    // The proxy's URL is the first word; what follows says where it was configured.
-    match Url::parse(proxy.split(' ').next().unwrap_or_default()) {
-        Ok(proxy) => check_dns(&proxy, findings),
-        Err(_) => true,
-    }
-}
-
-fn check_dns(url: &Url, findings: &mut Findings) -> bool {
     let port = url.port_or_known_default().unwrap_or(0);
-    let host = match url.host() {
-        Some(Host::Domain(host)) => host,
-        Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => {
-            findings.ok(
-                NAME,
-                format!("{} is an address", url.host_str().unwrap_or_default()),
-            );
-            return true;
-        }
-    };
+    let found = (host, port).to_socket_addrs().map_err(|error| Stop {
+        check: NAME,
+        words: format!(
+            "{host} is not known here ({error}): correct the URL, or have the name made known to \
+             this machine's (or container's) DNS"
+        ),
+    })?;
 
-    match (host, port).to_socket_addrs() {
-        Ok(found) => {
-            let mut found: Vec<_> = found.map(|address| address.ip().to_string()).collect();
-            found.dedup();
-            findings.ok(NAME, format!("{host} is {}", join_first(&found, ADDRESSES)));
-            !found.is_empty()
-        }
-        Err(error) => {
-            let why = "correct the URL, or have the name made known to this machine's (or \
-                container's) DNS";
-            findings.fail(NAME, format!("{host} is not known here ({error}): {why}"));
-            false
-        }
-    }
-}
-
-/// That the server answered, and the certificate that it showed; `remarks` are what is to be said
-/// of the way to it.
-pub(super) fn report_connection(
-    url: &Url,
-    client: &Client,
-    clock: &Clock,
-    remarks: Vec<String>,
-    findings: &mut Findings,
-) {
-    let (words, trouble) = match (url.scheme(), client.server_certificate()) {
-        ("http", _) => (format!("{url} answers"), None),
-        (_, None) => (format!("{url} answers over TLS"), None),
-        (_, Some(certificate)) => describe_certificate(url, &certificate, now(clock)),
-    };
-
-    let remarks: Vec<_> = trouble.into_iter().chain(remarks).collect();
-    match remarks.is_empty() {
-        true => findings.ok(CONNECTION, words),
-        false => findings.warn(CONNECTION, format!("{words}; {}", remarks.join("; "))),
-    }
+    let mut found: Vec<String> = found.map(|address| address.ip().to_string()).collect();
+    found.dedup();
+    findings.ok(NAME, format!("{host} is {}", join_first(&found, ADDRESSES)));
+    Ok(())
 }
 
 /// A certificate in words, and what is wrong with its dates.
@@ -142,14 +141,11 @@ fn describe_certificate(
         not_after,
     } = certificate;
 
-    let (subject, issuer, until) = (
+    let words = format!(
+        "{url} answers over TLS; its certificate is {}, by {}, valid until {}",
         certificate_name(subject, names),
         certificate_name(issuer, &[]),
-        time::format_date(*not_after),
-    );
-
-    let words = format!(
-        "{url} answers over TLS; its certificate is {subject}, by {issuer}, valid until {until}"
+        time::format_date(*not_after)
     );
     let left = not_after.saturating_sub(now);
 
@@ -179,30 +175,21 @@ fn describe_remaining_days(left: i64) -> String {
 }
 
 /// When a key expires.
-pub(super) fn check_key_expiry(expires: Option<i64>, clock: &Clock, findings: &mut Findings) {
+pub fn check_key_expiry(expires: Option<i64>, clock: &Clock, findings: &mut Findings) {
     const CHECK: &str = "key";
 
     let Some(expires) = expires else { return };
-    let (day, left) = (
-        time::format_date(expires),
-        expires.saturating_sub(now(clock)),
-    );
-    match left < SOON {
-        true => findings.warn(
-            CHECK,
-            format!("it expires on {day}: {}", describe_remaining_days(left)),
-        ),
-        false => findings.ok(CHECK, format!("it expires on {day}")),
+    let words = format!("it expires on {}", time::format_date(expires));
+    match expires.saturating_sub(now(clock)) {
+        left @ ..SOON => {
+            findings.warn(CHECK, format!("{words}: {}", describe_remaining_days(left)))
+        }
+        _ => findings.ok(CHECK, words),
     }
 }
 
 /// The server's clock, in seconds since 1970, against ours; `affects` is what a difference does.
-pub(super) fn check_clock(
-    server: Option<i64>,
-    clock: &Clock,
-    affects: &str,
-    findings: &mut Findings,
-) {
+pub fn check_clock(server: Option<i64>, clock: &Clock, affects: &str, findings: &mut Findings) {
     let Some(server) = server else {
         return findings.skip(CLOCK, "the server does not say what time it is");
     };

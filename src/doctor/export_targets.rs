@@ -7,7 +7,7 @@ use anyhow::Result;
 use uuid::Uuid;
 
 use super::Findings;
-use super::probe::ProbedServer;
+use super::misp::ProbedServer;
 use crate::ids;
 use crate::misp::wire::Event;
 use crate::misp::{IndexEntry, IndexFilter, Window};
@@ -21,7 +21,7 @@ const NAMED: usize = 3;
 
 /// Compares each two servers. `event` is the one of the case that a job is about; without it the
 /// events that each key's organisation created are taken.
-pub(super) fn compare(servers: &[ProbedServer], event: Option<Uuid>, findings: &mut Findings) {
+pub fn compare(servers: &[ProbedServer], event: Option<Uuid>, findings: &mut Findings) {
     if servers.len() < 2 {
         return;
     }
@@ -154,12 +154,13 @@ fn describe_same_server(one: &str, other: &str) -> String {
 }
 
 fn describe_shared_events(one: &str, other: &str, both: &[Uuid], came_to: Option<&str>) -> String {
+    const REMEDY: &str = "let only one of the two export (\"purpose\")";
+
     let both: Vec<_> = both.iter().map(Uuid::to_string).collect();
     let events = format!(
         "\"{one}\" and \"{other}\" hold the same event: {}",
         join_first(&both, NAMED)
     );
-    const REMEDY: &str = "let only one of the two export (\"purpose\")";
 
     match came_to {
         Some(name) => format!(

@@ -4,34 +4,29 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
-use url::Url;
-
-use super::Findings;
-use super::connectivity::{self, CONNECTION, FailureStage};
-use super::probe::Probe;
-use crate::config::connections;
+use super::connectivity::Way;
+use super::{Findings, Stop, stop_at};
+use crate::config::connections::{self, Connection};
 use crate::files;
 use crate::misp::feed::{Feed, Folder, LOCK};
 use crate::misp::{IndexEntry, Window};
+use crate::text::format_count;
 use crate::time::Clock;
 
-const FOLDER: &str = "folder";
-const MANIFEST: &str = "manifest";
+pub const FOLDER: &str = "folder";
+pub const MANIFEST: &str = "manifest";
 /// A name that no reader of a feed takes notice of, and that a run takes away if it is left.
 const TRIAL: &str = "check";
 
 /// Looks at a feed's folder. Where an export is to write, a file is made there and taken away
 /// again.
-pub(super) fn check_folder(folder: &Path, writes: bool, clock: Clock, findings: &mut Findings) {
-    let feed = match Folder::open(folder, clock) {
-        Ok(feed) => Feed::Folder(feed),
-        Err(error) => {
-            findings.fail(FOLDER, format!("{error:#}"));
-            return findings.mark_unchecked(&[MANIFEST]);
-        }
-    };
-
+pub fn check_folder(
+    folder: &Path,
+    writes: bool,
+    clock: Clock,
+    findings: &mut Findings,
+) -> Result<(), Stop> {
+    let feed = Feed::Folder(Folder::open(folder, clock).map_err(stop_at(FOLDER))?);
     let place = folder.display();
 
     match writes.then(|| files::try_writing(folder, TRIAL, LOCK)) {
@@ -56,46 +51,34 @@ pub(super) fn check_folder(folder: &Path, writes: bool, clock: Clock, findings: 
             MANIFEST,
             format!("{error:#}: the next export writes it anew"),
         ),
-        Err(error) => findings.fail(MANIFEST, format!("{error:#}")),
+        Err(error) => findings.fail_with(MANIFEST, &error),
     }
+
+    Ok(())
 }
 
 /// Looks at a feed on the web: as far as its manifest.
-pub(super) fn check_web_feed(feed: &Feed, url: &Url, visit: &Probe<'_>, findings: &mut Findings) {
-    let Feed::Web(web) = feed else { return };
-    if !connectivity::check_proxy_and_name(url, web.client(), findings) {
-        return findings.mark_unchecked(&[CONNECTION, MANIFEST]);
-    }
-
-    let connected = |findings: &mut Findings| {
-        let remarks = connections::security_warnings(visit.connection);
-        connectivity::report_connection(
-            url,
-            web.client(),
-            &visit.network.clock(),
-            remarks,
-            findings,
-        );
+pub fn check_web_feed(
+    feed: &Feed,
+    connection: &Connection,
+    clock: Clock,
+    findings: &mut Findings,
+) -> Result<(), Stop> {
+    let Feed::Web(web) = feed else { return Ok(()) };
+    let way = Way {
+        url: connection.url(),
+        client: web.client(),
+        clock,
+        remarks: connections::security_warnings(connection),
     };
-
-    match count_entries(feed) {
-        Ok(count) => {
-            connected(findings);
-            report_count(count, findings);
-        }
-        Err(error) if connectivity::failure_stage(&error) == FailureStage::Connection => {
-            findings.fail(CONNECTION, format!("{error:#}"));
-            findings.mark_unchecked(&[MANIFEST]);
-        }
-        Err(error) => {
-            connected(findings);
-            findings.fail(MANIFEST, format!("{error:#}"));
-        }
-    }
+    way.check_proxy_and_name(findings)?;
+    let count = way.take_first_answer(count_entries(feed), MANIFEST, MANIFEST, findings)?;
+    report_count(count, findings);
+    Ok(())
 }
 
 /// How many events a manifest has, and how many entries that are none.
-fn count_entries(feed: &Feed) -> Result<(u64, u64)> {
+fn count_entries(feed: &Feed) -> anyhow::Result<(u64, u64)> {
     let (mut good, mut bad) = (0u64, 0u64);
     feed.list_events(&Window::default(), &mut |listed| {
         match listed {
@@ -110,14 +93,7 @@ fn count_entries(feed: &Feed) -> Result<(u64, u64)> {
 
 fn report_count(count: (u64, u64), findings: &mut Findings) {
     match count {
-        (good, 0) => findings.ok(
-            MANIFEST,
-            if good == 1 {
-                "1 event".to_owned()
-            } else {
-                format!("{good} events")
-            },
-        ),
+        (good, 0) => findings.ok(MANIFEST, format_count(good, "event", "events")),
         (good, bad) => findings.warn(
             MANIFEST,
             format!("{good} events, and {bad} entries that are none"),

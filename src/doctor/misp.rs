@@ -1,14 +1,18 @@
 //! What is looked at in a MISP server: whether it is one, the key and what it may do, the clock,
 //! the filters' names.
 
-use super::Findings;
-use super::connectivity::{self, CLOCK, CONNECTION, FailureStage};
-use super::probe::{Probe, ProbedServer};
-use crate::config::connections;
+use url::Url;
+
+use super::connectivity::{self, CLOCK, CONNECTION, Way};
+use super::{Findings, Stop, Verdict, stop_at};
+use crate::config::connections::{self, Connection};
+use crate::http::HttpContext;
 use crate::misp::Misp;
 use crate::misp::server::Server;
 use crate::misp::server::account::{Account, Role, VersionInfo};
 use crate::misp::wire::Organisation;
+use crate::report::ConnectionReporter;
+use crate::worker::requirements::MispRequirements;
 
 const VERSION: &str = "version";
 const KEY: &str = "key";
@@ -22,71 +26,76 @@ const OLDEST: [u32; 3] = [2, 4, 133];
 /// The oldest version line that this program was tried with.
 const TRIED: [u32; 2] = [2, 5];
 
+/// Looks up the names that the filters of a configuration name: true if there are any.
+pub type NameCheck<'a> = &'a dyn Fn(&Misp, &ConnectionReporter) -> anyhow::Result<bool>;
+
+/// A MISP server that takes our key.
+pub struct ProbedServer {
+    pub name: String,
+    pub url: Url,
+    pub misp: Misp,
+    pub organisation: Organisation,
+    /// True if events are written there.
+    pub is_target: bool,
+}
+
+/// A visit to one connection.
+pub struct Probe<'a> {
+    pub connection: &'a Connection,
+    pub wants: &'a MispRequirements,
+    pub network: &'a HttpContext,
+    pub part: &'a ConnectionReporter,
+    pub names: NameCheck<'a>,
+}
+
 impl Probe<'_> {
-    /// An export has no filters whose names could be looked up.
-    fn mark_unchecked(&self, findings: &mut Findings, checks: &[&str]) {
-        let checks: Vec<_> = checks
-            .iter()
-            .copied()
-            .filter(|check| *check != NAMES || !self.wants.writes)
+    /// Looks at a server; gives it if it takes the key.
+    pub fn check_server(&self, findings: &mut Findings) -> Option<ProbedServer> {
+        // An export has no filters whose names could be looked up.
+        let names = (!self.wants.writes).then_some(NAMES);
+        let stages: Vec<_> = [CONNECTION, VERSION, KEY, PERMISSIONS, CLOCK]
+            .into_iter()
+            .chain(names)
             .collect();
 
-        findings.mark_unchecked(&checks);
+        findings.look(&stages, |findings| {
+            let misp = Misp::open(self.connection, self.network, self.part)
+                .map_err(stop_at(CONNECTION))?;
+            let organisation = match &misp {
+                Misp::Server(server) => self.check_account(server, findings)?,
+                Misp::Feed(_) => return Ok(None),
+            };
+            self.check_filter_names(&misp, findings);
+
+            Ok(Some(ProbedServer {
+                name: self.connection.name.clone(),
+                url: self.connection.url().clone(),
+                misp,
+                organisation,
+                is_target: self.wants.writes,
+            }))
+        })?
     }
 
-    /// Looks at a server; gives it if it takes the key.
-    pub(super) fn check_server(&self, findings: &mut Findings) -> Option<ProbedServer> {
-        let misp = match Misp::open(self.connection, self.network, self.part) {
-            Ok(misp) => misp,
-            Err(error) => {
-                findings.fail(CONNECTION, format!("{error:#}"));
-                self.mark_unchecked(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
-                return None;
-            }
+    fn check_account(
+        &self,
+        server: &Server,
+        findings: &mut Findings,
+    ) -> Result<Organisation, Stop> {
+        let clock = self.network.clock();
+        let way = Way {
+            url: self.connection.url(),
+            client: server.client(),
+            clock,
+            remarks: connections::security_warnings(self.connection),
         };
+        way.check_proxy_and_name(findings)?;
+        let greeting =
+            way.take_first_answer(server.fetch_version_info(), VERSION, KEY, findings)?;
+        let shown = self.part.run.report_text(&greeting.version);
+        check_version(&shown, &greeting.version, findings);
 
-        let organisation = match &misp {
-            Misp::Server(server) => self.check_account(server, findings)?,
-            Misp::Feed(_) => return None,
-        };
-        self.check_filter_names(&misp, findings);
-        let url = self.connection.url().clone();
-
-        Some(ProbedServer {
-            name: self.connection.name.clone(),
-            url,
-            misp,
-            organisation,
-            is_target: self.wants.writes,
-        })
-    }
-
-    fn check_account(&self, server: &Server, findings: &mut Findings) -> Option<Organisation> {
-        let (url, client, clock) = (self.connection.url(), server.client(), self.network.clock());
-        if !connectivity::check_proxy_and_name(url, client, findings) {
-            self.mark_unchecked(
-                findings,
-                &[CONNECTION, VERSION, KEY, PERMISSIONS, CLOCK, NAMES],
-            );
-            return None;
-        }
-
-        let greeting = self.fetch_greeting(server, findings)?;
-        check_version(
-            &self.part.run.report_text(&greeting.version),
-            &greeting.version,
-            findings,
-        );
-
-        let account = match server.fetch_account() {
-            Ok(account) => account,
-            Err(error) => {
-                findings.fail(KEY, format!("{error:#}"));
-                self.mark_unchecked(findings, &[PERMISSIONS, CLOCK, NAMES]);
-                return None;
-            }
-        };
-
+        let account = server.fetch_account().map_err(stop_at(KEY))?;
         self.check_key(&greeting, &account, findings);
         connectivity::check_key_expiry(greeting.expires, &clock, findings);
         self.check_permissions(server, &greeting, &account.role, findings);
@@ -95,50 +104,7 @@ impl Probe<'_> {
             off by as much";
         connectivity::check_clock(greeting.date, &clock, affects, findings);
 
-        Some(account.organisation)
-    }
-
-    /// The first question, and which line its failure belongs to.
-    fn fetch_greeting(&self, server: &Server, findings: &mut Findings) -> Option<VersionInfo> {
-        let connected = |findings: &mut Findings| {
-            let (url, clock) = (self.connection.url(), self.network.clock());
-            connectivity::report_connection(
-                url,
-                server.client(),
-                &clock,
-                connections::security_warnings(self.connection),
-                findings,
-            );
-        };
-
-        let error = match server.fetch_version_info() {
-            Ok(greeting) => {
-                connected(findings);
-                return Some(greeting);
-            }
-            Err(error) => error,
-        };
-
-        let words = format!("{error:#}");
-
-        match connectivity::failure_stage(&error) {
-            FailureStage::Connection => {
-                findings.fail(CONNECTION, words);
-                self.mark_unchecked(findings, &[VERSION, KEY, PERMISSIONS, CLOCK, NAMES]);
-            }
-            FailureStage::Server => {
-                connected(findings);
-                findings.fail(VERSION, words);
-                self.mark_unchecked(findings, &[KEY, PERMISSIONS, CLOCK, NAMES]);
-            }
-            FailureStage::Key => {
-                connected(findings);
-                findings.fail(KEY, words);
-                self.mark_unchecked(findings, &[VERSION, PERMISSIONS, CLOCK, NAMES]);
-            }
-        }
-
-        None
+        Ok(account.organisation)
     }
 
     fn check_key(
@@ -152,7 +118,6 @@ impl Probe<'_> {
         findings: &mut Findings,
     ) {
         let shown = |text: &str| self.part.run.report_text(text);
-
         findings.ok(
             KEY,
             format!(
@@ -193,43 +158,45 @@ impl Probe<'_> {
             );
         }
 
-        let mut given = Vec::new();
-        match role.has_right(role.add) {
-            true => given.push("add"),
-            false => findings.fail(
-                PERMISSIONS,
-                "the role may not add events: give it \"perm_add\"",
+        let sightings = self.wants.sightings.map(|option| {
+            let lack = format!(
+                "the role may not add sightings, which \"{option}\" asks for: give it \
+                 \"perm_sighting\""
+            );
+            (role.sighting, "add sightings", Verdict::Failed, lack)
+        });
+        let rights = [
+            (
+                role.add,
+                "add",
+                Verdict::Failed,
+                "the role may not add events: give it \"perm_add\"".to_owned(),
             ),
-        }
-
-        match role.has_right(role.modify) || role.has_right(role.modify_org) {
-            true => given.push("change"),
-            false => findings.fail(
-                PERMISSIONS,
+            (
+                // Nothing is less than no, and no less than yes.
+                role.modify.max(role.modify_org),
+                "change",
+                Verdict::Failed,
                 "the role may not change events, so that a second export fails: give it \
-                 \"perm_modify\" or \"perm_modify_org\"",
+                 \"perm_modify\" or \"perm_modify_org\""
+                    .to_owned(),
             ),
-        }
-
-        match role.has_right(role.tagger) {
-            true => given.push("tag"),
-            false => findings.warn(
-                PERMISSIONS,
+            (
+                role.tagger,
+                "tag",
+                Verdict::Warning,
                 "the role may not tag what is there, so that a stricter TLP does not reach an \
-                 event: give it \"perm_tagger\"",
+                 event: give it \"perm_tagger\""
+                    .to_owned(),
             ),
-        }
+        ];
 
-        match (role.has_right(role.sighting), self.wants.sightings) {
-            (_, None) => {}
-            (true, Some(_)) => given.push("add sightings"),
-            (false, Some(option)) => findings.fail(
-                PERMISSIONS,
-                format!(
-                    "the role may not add sightings, which \"{option}\" asks for: give it \
-                    \"perm_sighting\""
-                ),
-            ),
+        let mut given = Vec::new();
+        for (right, to, verdict, lack) in rights.into_iter().chain(sightings) {
+            match role.has_right(right) {
+                true => given.push(to),
+                false => findings.add(PERMISSIONS, verdict, lack),
+            }
         }
 
         if !given.is_empty() {
@@ -249,11 +216,9 @@ impl Probe<'_> {
             .map(|names| names.list_refused(wanted).join(", "))
         {
             Err(error) => findings.warn(TAGS, format!("{error:#}")),
-            Ok(missing) if missing.is_empty() => findings.ok(
-                TAGS,
-                "those for TLP and PAP can be \
-                set",
-            ),
+            Ok(missing) if missing.is_empty() => {
+                findings.ok(TAGS, "those for TLP and PAP can be set")
+            }
             Ok(missing) => findings.warn(
                 TAGS,
                 format!(
@@ -305,7 +270,7 @@ impl Probe<'_> {
                      active group"
                 ),
             ),
-            Err(error) => findings.fail(GROUP, format!("{error:#}")),
+            Err(error) => findings.fail_with(GROUP, &error),
         }
     }
 
@@ -321,7 +286,7 @@ impl Probe<'_> {
             .for_each(|warning| findings.warn(NAMES, warning));
 
         match looked {
-            Err(error) => findings.fail(NAMES, format!("{error:#}")),
+            Err(error) => findings.fail_with(NAMES, &error),
             Ok(true) if all_there => findings.ok(
                 NAMES,
                 "all organisations and tags of the filters exist there",

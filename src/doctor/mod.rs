@@ -1,15 +1,13 @@
 //! The doctor, `misp-export check` and `misp-import check`: it asks every server of a configuration
 //! what a run will need, changes nothing, and tells what it found. Findings are values; `run.rs`
-//! goes round, `probe.rs` is a visit to one connection, `misp.rs`, `feed.rs`, `thehive.rs` and
-//! `connectivity.rs` ask, `export_targets.rs` compares the targets of an export, `render.rs` lays
-//! out. What a worker wants is plain data (`worker/requirements.rs`): nothing here knows an option
+//! goes round, `misp.rs`, `feed.rs`, `thehive.rs` and `connectivity.rs` ask, `export_targets.rs`
+//! compares the targets of an export, `render.rs` lays out. What a worker wants is plain data (`worker/requirements.rs`): nothing here knows an option
 //! of an export or an import.
 
 mod connectivity;
 mod export_targets;
 mod feed;
 mod misp;
-mod probe;
 mod render;
 mod run;
 mod thehive;
@@ -46,14 +44,27 @@ pub enum Verdict {
 }
 
 /// The findings on one subject, in the order in which they were made.
-#[derive(Debug)]
-pub(crate) struct Findings {
+struct Findings {
     subject: String,
     all: Vec<Finding>,
 }
 
+/// What ends the looking at a subject: what was looked at, and what is wrong with it.
+struct Stop {
+    check: &'static str,
+    words: String,
+}
+
+/// Makes an error one that ends the looking.
+fn stop_at(check: &'static str) -> impl Fn(anyhow::Error) -> Stop {
+    move |error| Stop {
+        check,
+        words: format!("{error:#}"),
+    }
+}
+
 impl Findings {
-    pub(crate) fn for_subject(subject: &str) -> Self {
+    fn for_subject(subject: &str) -> Self {
         Self {
             subject: subject.to_owned(),
             all: Vec::new(),
@@ -69,28 +80,54 @@ impl Findings {
         });
     }
 
-    pub(crate) fn ok(&mut self, check: &'static str, words: impl Into<String>) {
+    fn ok(&mut self, check: &'static str, words: impl Into<String>) {
         self.add(check, Verdict::Ok, words);
     }
 
-    pub(crate) fn warn(&mut self, check: &'static str, words: impl Into<String>) {
+    fn warn(&mut self, check: &'static str, words: impl Into<String>) {
         self.add(check, Verdict::Warning, words);
     }
 
-    pub(crate) fn fail(&mut self, check: &'static str, words: impl Into<String>) {
+    fn fail(&mut self, check: &'static str, words: impl Into<String>) {
         self.add(check, Verdict::Failed, words);
     }
 
-    pub(crate) fn skip(&mut self, check: &'static str, words: impl Into<String>) {
+    fn fail_with(&mut self, check: &'static str, error: &anyhow::Error) {
+        self.fail(check, format!("{error:#}"));
+    }
+
+    fn skip(&mut self, check: &'static str, words: impl Into<String>) {
         self.add(check, Verdict::Skipped, words);
     }
 
-    /// What an earlier failure leaves in the dark.
-    pub(crate) fn mark_unchecked(&mut self, checks: &[&str]) {
-        self.skip("not looked at", checks.join(", "));
+    /// Looks at something in stages. Where one ends it, the stages that have no finding yet are left
+    /// in the dark, and that is said.
+    fn look<T>(
+        &mut self,
+        stages: &[&'static str],
+        probe: impl FnOnce(&mut Self) -> Result<T, Stop>,
+    ) -> Option<T> {
+        let Stop { check, words } = match probe(self) {
+            Ok(found) => return Some(found),
+            Err(stop) => stop,
+        };
+        self.fail(check, words);
+
+        let is_seen = |stage: &str| self.all.iter().any(|finding| finding.check == stage);
+        let unseen: Vec<_> = stages
+            .iter()
+            .copied()
+            .filter(|stage| !is_seen(stage))
+            .collect();
+        if !unseen.is_empty() {
+            self.mark_unchecked(&unseen);
+        }
+
+        None
     }
 
-    pub(crate) fn into_all(self) -> Vec<Finding> {
-        self.all
+    /// What an earlier failure leaves in the dark.
+    fn mark_unchecked(&mut self, checks: &[&str]) {
+        self.skip("not looked at", checks.join(", "));
     }
 }

@@ -3,15 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{Finding, Verdict};
-use crate::text::reveal_hidden;
+use crate::text::{format_count, reveal_hidden};
 
 /// The longest word of a verdict.
 const VERDICT: usize = 7;
 
 /// A table of plain text: a block for each subject, in it a line for each finding. `program` stands
 /// in the first line.
-#[must_use]
-pub(super) fn to_text(program: &str, findings: &[Finding]) -> String {
+pub fn to_text(program: &str, findings: &[Finding]) -> String {
     let mut lines = vec![format!("{program} check: {}", summarise(findings))];
     let width = findings
         .iter()
@@ -43,8 +42,7 @@ pub(super) fn to_text(program: &str, findings: &[Finding]) -> String {
 
 /// The same as a value: `program`, `version`, how many `failed` and `warnings`, and the `findings`,
 /// each with `subject`, `check`, `verdict` (`ok`, `warning`, `failed`, `skipped`) and `words`.
-#[must_use]
-pub(super) fn to_json(program: &str, findings: &[Finding]) -> Value {
+pub fn to_json(program: &str, findings: &[Finding]) -> Value {
     json!({
         "program": program,
         "version": env!("CARGO_PKG_VERSION"),
@@ -55,24 +53,21 @@ pub(super) fn to_json(program: &str, findings: &[Finding]) -> Value {
 }
 
 fn summarise(findings: &[Finding]) -> String {
-    let several = |number: usize, word: &str| {
-        format!("{number} {word}{}", if number == 1 { "" } else { "s" })
-    };
     let failed = match count_verdict(findings, Verdict::Failed) {
         0 => "nothing failed".to_owned(),
-        number => several(number, "failure"),
+        number => format_count(number, "failure", "failures"),
     };
     match count_verdict(findings, Verdict::Warning) {
         0 => failed,
-        number => format!("{failed}, {}", several(number, "warning")),
+        number => format!("{failed}, {}", format_count(number, "warning", "warnings")),
     }
 }
 
-fn count_verdict(findings: &[Finding], verdict: Verdict) -> usize {
+fn count_verdict(findings: &[Finding], verdict: Verdict) -> u64 {
     findings
         .iter()
         .filter(|finding| finding.verdict == verdict)
-        .count()
+        .count() as u64
 }
 
 /// Trouble stands out by its capitals.

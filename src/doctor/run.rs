@@ -1,14 +1,11 @@
 //! The round: configuration, each connection, the targets of an export together, TheHive.
 
-use std::panic::resume_unwind;
-use std::thread;
-
 use anyhow::{Context, Result};
 
 use super::connectivity::CONNECTION;
-use super::probe::{Probe, ProbedServer};
-use super::{Finding, Findings, Verdict, export_targets, feed, render, thehive};
-use crate::config::connections::{Connection, Purpose, Target};
+use super::misp::{Probe, ProbedServer};
+use super::{Finding, Findings, Verdict, export_targets, feed, render, stop_at, thehive};
+use crate::config::connections::{self, Connection, Purpose, Target};
 use crate::config::overrides::{self, ConnectionConfig};
 use crate::config::schema::OptionSpec;
 use crate::config::{self, OptionSource, TimeLimits};
@@ -16,12 +13,12 @@ use crate::cortex::job::JobSource;
 use crate::environment::Environment;
 use crate::http::HttpContext;
 use crate::misp::Misp;
-use crate::report::{ConnectionReport, RunReport};
-
+use crate::misp::feed::Feed;
+use crate::report::RunReport;
 use crate::text;
 use crate::time::Clock;
 use crate::worker::requirements::{MispRequirements, Requirements};
-use crate::worker::{DoctorInput, Worker};
+use crate::worker::{self, DoctorInput, Worker};
 
 const CONFIGURATION: &str = "configuration";
 const THEHIVE: &str = "TheHive";
@@ -29,7 +26,6 @@ const ITEMS: &str = "items";
 
 /// The doctor's whole word on a job or configuration, as a table or as JSON, and whether anything
 /// failed.
-#[must_use]
 pub fn run_check<W: Worker>(
     place: &JobSource,
     as_json: bool,
@@ -74,8 +70,8 @@ fn examine_input<W: Worker>(
             examine_config::<W>(&input, place, run, findings)
         }
         Err(error) => {
-            findings.fail("input", format!("{error:#}"));
-            findings.into_all()
+            findings.fail_with("input", &error);
+            findings.all
         }
     };
 
@@ -109,17 +105,14 @@ fn examine_config<W: Worker>(
     run: &RunReport,
     mut findings: Findings,
 ) -> Vec<Finding> {
-    let read = config::parse_options::<W::Config>(&input.config, OptionSource::Configuration);
-    let wanted = read
-        .and_then(|(config, warnings)| Ok((W::requirements(&config, input)?, config, warnings)));
-
-    let (wants, config, warnings) = match wanted {
-        Ok(wanted) => wanted,
-        Err(error) => {
-            findings.fail(ITEMS, format!("{error:#}"));
-            findings.mark_unchecked(&["connections", THEHIVE]);
-            return findings.into_all();
-        }
+    let stages = ["connections", THEHIVE];
+    let read = findings.look(&stages, |_| {
+        config::parse_options::<W::Config>(&input.config, OptionSource::Configuration)
+            .and_then(|(config, warnings)| Ok((W::requirements(&config, input)?, config, warnings)))
+            .map_err(stop_at(ITEMS))
+    });
+    let Some((wants, config, warnings)) = read else {
+        return findings.all;
     };
 
     add_item_findings(warnings, &mut findings);
@@ -143,22 +136,23 @@ fn examine_config<W: Worker>(
 
     let working =
         overrides::configure_each(working, &input.config, &config).unwrap_or_else(|error| {
-            findings.fail(ITEMS, format!("{error:#}"));
+            findings.fail_with(ITEMS, &error);
             Vec::new()
         });
 
     if idle.len() == wants.connections.len() {
-        fail_without_connection(wants.work, &mut findings);
+        findings.fail("purpose", connections::no_connection_may(wants.work));
     }
 
     // Before the connections: their organisations are compared with those of TheHive's user.
     let mut of_thehive = Findings::for_subject(THEHIVE);
     let home = thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
     let acting = acting_organisations(&wants, input, home);
-    let visit = |connection| visit_connection::<W>(connection, input, &acting, &network, run);
     let mut of_connections = Vec::new();
     let mut targets = Vec::new();
-    for (found, seen) in visit_in_parallel(&working, visit) {
+    for (found, seen) in worker::in_parallel(&working, |connection| {
+        visit_connection::<W>(connection, input, &acting, &network, run)
+    }) {
         of_connections.extend(found);
         targets.extend(seen.filter(|seen| seen.is_target));
     }
@@ -166,15 +160,12 @@ fn examine_config<W: Worker>(
         idle.iter()
             .flat_map(|connection| skip_idle_connection(connection, wants.work)),
     );
-    export_targets::compare(&targets, W::expected_event(&config, input), &mut findings);
+    export_targets::compare(&targets, wants.event, &mut findings);
     add_network_findings(run, &mut findings);
 
-    findings
-        .into_all()
-        .into_iter()
-        .chain(of_connections)
-        .chain(of_thehive.into_all())
-        .collect()
+    findings.all.extend(of_connections);
+    findings.all.extend(of_thehive.all);
+    findings.all
 }
 
 fn add_item_findings(warnings: Vec<String>, findings: &mut Findings) {
@@ -186,16 +177,6 @@ fn add_item_findings(warnings: Vec<String>, findings: &mut Findings) {
         .for_each(|warning| findings.warn(ITEMS, warning));
 }
 
-fn fail_without_connection(work: &str, findings: &mut Findings) {
-    findings.fail(
-        "purpose",
-        format!(
-            "no connection may {work}: set its \"purpose\" to ImportAndExport, or declare one \
-             that may"
-        ),
-    );
-}
-
 /// What the HTTP client found wrong with its settings, such as a file of certificates: a run would
 /// have it among the warnings of its report.
 fn add_network_findings(run: &RunReport, findings: &mut Findings) {
@@ -203,24 +184,6 @@ fn add_network_findings(run: &RunReport, findings: &mut Findings) {
     remarks
         .into_iter()
         .for_each(|remark| findings.warn("network", remark));
-}
-
-/// Visits all at the same time, so that one that hangs keeps no other waiting; in their order.
-fn visit_in_parallel<'c, C: Sync, T: Send>(
-    connections: &'c [C],
-    visit: impl Fn(&'c C) -> T + Sync,
-) -> Vec<T> {
-    let visit = &visit;
-    thread::scope(|scope| {
-        let threads: Vec<_> = connections
-            .iter()
-            .map(|one| scope.spawn(move || visit(one)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause)))
-            .collect()
-    })
 }
 
 /// The organisations of TheHive that a run would be for, as far as that is known; none in the place
@@ -248,54 +211,49 @@ fn visit_connection<W: Worker>(
 ) -> (Vec<Finding>, Option<ProbedServer>) {
     let mut findings = Findings::for_subject(&connection.name);
     // The shared configuration is good already; what the connection has of its own may not be.
-    if let Err(error) = W::requirements(config, input) {
-        findings.fail("settings", format!("{error:#}"));
-        findings.mark_unchecked(&["the connection"]);
-        return (findings.into_all(), None);
-    }
-
-    let (name, url) = (connection.name.clone(), connection.url().to_string());
-    let part = run.open(ConnectionReport {
-        name,
-        url,
-        kind: Misp::kind(connection),
-        ..ConnectionReport::default()
+    let wants = findings.look(&["the connection"], |_| {
+        W::requirements(config, input).map_err(stop_at("settings"))
     });
-
-    let of_misp = W::misp_requirements(config, connection);
-    check_organisations(&of_misp, acting, &mut findings);
-    let names = |misp: &Misp, part: &_| W::check_filter_names(config, misp, part);
-    let visit = Probe {
-        connection,
-        wants: &of_misp,
-        network,
-        part: &part,
-        names: &names,
+    let Some(Requirements { misp: wants, .. }) = wants else {
+        return (findings.all, None);
     };
 
-    let seen = connection_findings(&visit, &mut findings);
+    let part = run.open(worker::empty_report(connection));
+    check_organisations(&wants, acting, &mut findings);
+    let probe = Probe {
+        connection,
+        wants: &wants,
+        network,
+        part: &part,
+        names: &|misp, part| W::check_filter_names(config, misp, part),
+    };
+    let seen = check_connection(&probe, &mut findings);
 
-    (findings.into_all(), seen)
+    (findings.all, seen)
 }
 
 /// Looks at a connection; gives the server if it takes the key.
-fn connection_findings(visit: &Probe<'_>, findings: &mut Findings) -> Option<ProbedServer> {
-    match &visit.connection.target {
-        Target::Server { .. } => visit.check_server(findings),
+fn check_connection(probe: &Probe<'_>, findings: &mut Findings) -> Option<ProbedServer> {
+    let (clock, connection) = (probe.network.clock(), probe.connection);
+    match &connection.target {
+        Target::Server { .. } => return probe.check_server(findings),
         Target::Feed { folder, .. } => {
-            feed::check_folder(folder, visit.wants.writes, visit.network.clock(), findings);
-            None
+            findings.look(&[feed::MANIFEST], |findings| {
+                feed::check_folder(folder, probe.wants.writes, clock, findings)
+            });
         }
-        Target::WebFeed { url } => {
-            match Misp::open(visit.connection, visit.network, visit.part) {
-                Ok(Misp::Feed(feed)) => feed::check_web_feed(&feed, url, visit, findings),
-                Ok(Misp::Server(_)) => {}
-                Err(error) => findings.fail(CONNECTION, format!("{error:#}")),
+        Target::WebFeed { .. } => match Misp::open(connection, probe.network, probe.part) {
+            Ok(Misp::Feed(feed @ Feed::Web(_))) => {
+                findings.look(&[CONNECTION, feed::MANIFEST], |findings| {
+                    feed::check_web_feed(&feed, connection, clock, findings)
+                });
             }
-
-            None
-        }
+            Ok(_) => {}
+            Err(error) => findings.fail_with(CONNECTION, &error),
+        },
     }
+
+    None
 }
 
 /// Which organisations of TheHive may use a connection, where not all may. `known` are those that a
@@ -315,24 +273,13 @@ fn check_organisations(
         .filter_map(|name| organisations.denial_reason(name.as_deref()))
         .collect();
 
+    let denied = format!("it {}", denials.join("; it "));
+    let names: Vec<_> = known.iter().flatten().cloned().collect();
     match (known.len(), denials.len()) {
         (0, _) => findings.ok(CHECK, "it is for certain organisations of TheHive only"),
-        (_, 0) => findings.ok(
-            CHECK,
-            format!(
-                "{} may use it",
-                known
-                    .iter()
-                    .flatten()
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
-        ),
-        (all, denied) if all == denied => {
-            findings.fail(CHECK, format!("it {}", denials.join("; it ")))
-        }
-        _ => findings.warn(CHECK, format!("it {}", denials.join("; it "))),
+        (_, 0) => findings.ok(CHECK, format!("{} may use it", names.join(", "))),
+        (all, number) if all == number => findings.fail(CHECK, denied),
+        _ => findings.warn(CHECK, denied),
     }
 }
 
@@ -349,7 +296,7 @@ fn skip_idle_connection(connection: &Connection, work: &str) -> Vec<Finding> {
         "purpose",
         format!("for {purpose}, so not looked at: it takes no part in an {work}"),
     );
-    findings.into_all()
+    findings.all
 }
 
 #[cfg(test)]

@@ -2,19 +2,17 @@
 //! may do there, the observable types, the clock; and the installation's name, which is TheHive's
 //! host unless it is set.
 
-use anyhow::Result;
 use url::Url;
 use uuid::Uuid;
 
-use super::Findings;
-use super::connectivity::{self, CLOCK, CONNECTION, FailureStage};
+use super::connectivity::{self, CLOCK, CONNECTION, Way};
+use super::{Findings, Stop, Verdict, stop_at};
 use crate::config::urls;
 use crate::http::HttpContext;
 use crate::markings::Scale;
 use crate::report::RunReport;
 use crate::secret::Secret;
-use crate::thehive::Permission;
-use crate::thehive::{Greeting, TheHive, User};
+use crate::thehive::{Greeting, Permission, TheHive, User};
 use crate::worker::requirements::{Requirements, TheHiveRequirements};
 
 const ACCESS: &str = "access";
@@ -25,7 +23,7 @@ const PERMISSIONS: &str = "permissions";
 const TYPES: &str = "types";
 
 /// By its name an installation knows its events: one that others may have too makes theirs ours.
-pub(super) fn check_instance(wants: &Requirements, findings: &mut Findings) {
+pub fn check_instance(wants: &Requirements, findings: &mut Findings) {
     const INSTANCE: &str = "instance";
 
     let name = &wants.installation;
@@ -45,7 +43,7 @@ pub(super) fn check_instance(wants: &Requirements, findings: &mut Findings) {
 
 /// Without a secret of the installation, uuids follow from what others may know, and a change of
 /// MISP's key makes the tags of merged cases doubtful.
-pub(super) fn check_secret(wants: &Requirements, findings: &mut Findings) {
+pub fn check_secret(wants: &Requirements, findings: &mut Findings) {
     const SECRET: &str = "secret";
 
     if wants.has_secret {
@@ -66,7 +64,7 @@ pub(super) fn check_secret(wants: &Requirements, findings: &mut Findings) {
 }
 
 /// Looks at everything. Gives the organisation of the user, if TheHive says it.
-pub(super) fn examine(
+pub fn examine(
     wants: &TheHiveRequirements,
     network: &HttpContext,
     run: &RunReport,
@@ -89,17 +87,16 @@ pub(super) fn examine(
             "\"thehive_key\" is set and \"thehive_url\" is not: set both, or none",
         ),
         (Some(url), Some(key)) => match urls::parse_thehive(url) {
-            Err(error) => findings.fail(ACCESS, format!("{error:#}")),
+            Err(error) => findings.fail_with(ACCESS, &error),
             Ok(url) => {
-                let visit = TheHiveProbe {
+                let probe = TheHiveProbe {
                     url: &url,
                     key,
                     wants,
                     network,
                     run,
                 };
-
-                return visit.check_all(findings);
+                return probe.check_all(findings);
             }
         },
     }
@@ -116,41 +113,34 @@ struct TheHiveProbe<'a> {
 }
 
 impl TheHiveProbe<'_> {
-    fn open(&self, organisation: Option<&str>) -> Result<TheHive> {
+    fn open(&self, organisation: Option<&str>) -> anyhow::Result<TheHive> {
         TheHive::open(self.url, self.key, organisation, self.network, self.run)
     }
 
     fn check_all(&self, findings: &mut Findings) -> Option<String> {
+        const STAGES: [&str; 6] = [CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK];
+
         let hive = match self.open(None) {
             Ok(hive) => hive,
             Err(error) => {
-                findings.fail(CONNECTION, format!("{error:#}"));
+                findings.fail_with(CONNECTION, &error);
                 return None;
             }
         };
+        let greeting = findings.look(&STAGES, |findings| self.check_greeting(&hive, findings))?;
 
-        if !connectivity::check_proxy_and_name(self.url, hive.client(), findings) {
-            findings.mark_unchecked(&[CONNECTION, VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
-            return None;
-        }
-        let greeting = self.fetch_greeting(&hive, findings)?;
-
-        match hive.user() {
-            Err(error) => {
-                findings.fail(KEY, format!("{error:#}"));
-                findings.mark_unchecked(&[PERMISSIONS, TYPES]);
-            }
-            Ok(user) => {
-                let (login, home) = (
-                    self.run.report_text(&user.login),
-                    self.run.report_text(&user.organisation),
-                );
-                findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
-                self.check_organisations(&hive, user, &greeting, findings);
-                self.check_observable_types(&hive, findings);
-                self.check_case(findings);
-            }
-        }
+        findings.look(&[PERMISSIONS, TYPES], |findings| {
+            let user = hive.user().map_err(stop_at(KEY))?;
+            let (login, home) = (
+                self.run.report_text(&user.login),
+                self.run.report_text(&user.organisation),
+            );
+            findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
+            self.check_organisations(&hive, user, &greeting, findings);
+            self.check_observable_types(&hive, findings);
+            self.check_case(findings);
+            Ok(())
+        });
 
         let affects = "what an import takes for changed since its last run may be off by as much";
         connectivity::check_clock(greeting.date, &self.network.clock(), affects, findings);
@@ -158,60 +148,34 @@ impl TheHiveProbe<'_> {
         hive.organisation().ok().map(ToOwned::to_owned)
     }
 
-    fn fetch_greeting(&self, hive: &TheHive, findings: &mut Findings) -> Option<Greeting> {
-        const AFTER: [&str; 4] = [KEY, PERMISSIONS, TYPES, CLOCK];
-
-        let connected = |findings: &mut Findings| {
-            let is_plain = self.url.scheme() == "http";
-            let remark = is_plain
-                .then(|| "the key is sent unencrypted: use https in \"thehive_url\"".to_owned());
-            connectivity::report_connection(
-                self.url,
-                hive.client(),
-                &self.network.clock(),
-                remark.into_iter().collect(),
-                findings,
-            );
+    fn check_greeting(&self, hive: &TheHive, findings: &mut Findings) -> Result<Greeting, Stop> {
+        let remark = "the key is sent unencrypted: use https in \"thehive_url\"";
+        let is_plain = self.url.scheme() == "http";
+        let way = Way {
+            url: self.url,
+            client: hive.client(),
+            clock: self.network.clock(),
+            remarks: is_plain.then(|| remark.to_owned()).into_iter().collect(),
         };
-
-        let greeting = match hive.fetch_greeting() {
-            Ok(greeting) => greeting,
-            Err(error) => {
-                match connectivity::failure_stage(&error) {
-                    FailureStage::Connection => {
-                        findings.fail(CONNECTION, format!("{error:#}"));
-                        findings.mark_unchecked(&[VERSION, KEY, PERMISSIONS, TYPES, CLOCK]);
-                    }
-                    FailureStage::Server | FailureStage::Key => {
-                        connected(findings);
-                        findings.fail(VERSION, format!("{error:#}"));
-                        findings.mark_unchecked(&AFTER);
-                    }
-                }
-
-                return None;
-            }
-        };
-
-        connected(findings);
+        way.check_proxy_and_name(findings)?;
+        let greeting = way.take_first_answer(hive.fetch_greeting(), VERSION, VERSION, findings)?;
         let shown = self.run.report_text(&greeting.version);
 
         if !greeting.is_supported() {
-            findings.fail(
-                VERSION,
-                format!("TheHive {shown}: 4.1 is the oldest that is asked in this way: update it"),
-            );
-            findings.mark_unchecked(&AFTER);
-            return None;
+            return Err(Stop {
+                check: VERSION,
+                words: format!(
+                    "TheHive {shown}: 4.1 is the oldest that is asked in this way: update it"
+                ),
+            });
         }
-
         let levels = match greeting.scale() {
             Scale::Four => "four TLP levels, 3 is RED",
             Scale::Five => "five TLP levels, 3 is AMBER+STRICT",
         };
         findings.ok(VERSION, format!("TheHive {shown}, {levels}"));
 
-        Some(greeting)
+        Ok(greeting)
     }
 
     /// The permissions in each organisation that is named; else those in the user's own.
@@ -256,10 +220,7 @@ impl TheHiveProbe<'_> {
         match hive.has_case_template(name) {
             Ok(true) => findings.ok(
                 TEMPLATE,
-                format!(
-                    "\"{there}\" has the case template \
-                \"{shown}\""
-                ),
+                format!("\"{there}\" has the case template \"{shown}\""),
             ),
             Ok(false) => findings.warn(
                 TEMPLATE,
@@ -289,12 +250,12 @@ impl TheHiveProbe<'_> {
             .partition(|(_, name)| user.has_permission(name));
 
         for (Permission { to, is_vital, .. }, name) in &missing {
+            let verdict = match is_vital {
+                true => Verdict::Failed,
+                false => Verdict::Warning,
+            };
             let words = format!("in \"{there}\" the user may not {to}: the profile lacks {name}");
-            if *is_vital {
-                findings.fail(PERMISSIONS, words)
-            } else {
-                findings.warn(PERMISSIONS, words)
-            }
+            findings.add(PERMISSIONS, verdict, words);
         }
 
         if !given.is_empty() {
@@ -314,7 +275,7 @@ impl TheHiveProbe<'_> {
         let organisation = self.wants.organisations.first().map(String::as_str);
         match self.open(organisation).and_then(|hive| hive.case(id)) {
             Ok(_) => findings.ok(CASE, format!("{} can be read", self.run.report_text(id))),
-            Err(error) => findings.fail(CASE, format!("{error:#}")),
+            Err(error) => findings.fail_with(CASE, &error),
         }
     }
 
@@ -326,12 +287,10 @@ impl TheHiveProbe<'_> {
             .observable_types()
             .map(|types| types.data_types.missing_types().join(", "))
         {
-            Err(error) => findings.fail(TYPES, format!("{error:#}")),
-            Ok(lacking) if lacking.is_empty() => findings.ok(
-                TYPES,
-                "it has every observable type \
-                that is used",
-            ),
+            Err(error) => findings.fail_with(TYPES, &error),
+            Ok(lacking) if lacking.is_empty() => {
+                findings.ok(TYPES, "it has every observable type that is used")
+            }
             Ok(lacking) => findings.warn(
                 TYPES,
                 format!(

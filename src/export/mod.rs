@@ -157,9 +157,9 @@ impl Worker for Export {
         let ids = build_ids(config)?;
         let confirmed = parameters.confirmed_event()?;
 
-        let network = open_network(session, config);
+        let network = session.open_network(&config.limits);
         let dry_run = config.dry_run || parameters.dry_run;
-        let thehive = open_thehive(job, config, &network, run)?;
+        let thehive = open_thehive(session, config, &network)?;
         let input = load_allowed_input(session, config, thehive.as_ref())?;
         addressing::warn_of_mistyped_tags(&input, run);
 
@@ -220,13 +220,14 @@ impl Worker for Export {
 
     fn requirements(config: &Config, input: &DoctorInput) -> Result<Requirements> {
         config.settings.validate()?;
-        build_ids(config)?;
+        let ids = build_ids(config)?;
+        let case = input.job_data(CASE);
         let (connections, _) = config.connections.to_connections(&input.options)?;
 
         let thehive = TheHiveRequirements {
             url: config.thehive_url.clone(),
             key: config.thehive_key.clone(),
-            case: input.job_data(CASE).map(case::read_id).transpose()?,
+            case: case.map(case::read_id).transpose()?,
             organisations: input
                 .organisation()
                 .map(ToOwned::to_owned)
@@ -250,28 +251,20 @@ impl Worker for Export {
             installation,
             has_secret: config.instance_secret.is_some(),
             thehive,
+            misp: MispRequirements {
+                organisations: config.connections.organisations.clone(),
+                ..config.settings.misp_requirements()
+            },
+            event: case.and_then(|case| {
+                let id = case::read_id(case).ok()?;
+                Some(ids.event_uuid(&id, &case::created_millis(case)))
+            }),
             is_for_jobs_organisation: true,
         })
     }
 
-    fn misp_requirements(config: &Config, _: &Connection) -> MispRequirements {
-        MispRequirements {
-            organisations: config.connections.organisations.clone(),
-            ..config.settings.misp_requirements()
-        }
-    }
-
     fn check_filter_names(_: &Config, _: &Misp, _: &ConnectionReporter) -> Result<bool> {
         Ok(false)
-    }
-
-    fn expected_event(config: &Config, input: &DoctorInput) -> Option<Uuid> {
-        let data = input.job_data(CASE)?;
-        Some(
-            build_ids(config)
-                .ok()?
-                .event_uuid(&case::read_id(data).ok()?, &case::created_millis(data)),
-        )
     }
 
     fn summarise(full: &ReportBody) -> String {
@@ -284,16 +277,6 @@ impl Worker for Export {
 }
 
 type ConnectionConfig = overrides::ConnectionConfig<Config>;
-
-fn open_network(session: &Session<'_>, config: &Config) -> HttpContext {
-    HttpContext::new(
-        config.limits.timeouts(),
-        &session.job.config,
-        session.job.folder.as_deref(),
-        session.clock,
-        session.run.http_context(),
-    )
-}
 
 /// The connections that may export, or the one of this name, and what there is to warn of.
 fn select_for_export(
@@ -317,27 +300,17 @@ fn build_ids(config: &Config) -> Result<Ids> {
 
 /// TheHive, if it may be asked.
 fn open_thehive(
-    job: &Job,
+    session: &Session<'_>,
     config: &Config,
     network: &HttpContext,
-    run: &RunReport,
 ) -> Result<Option<TheHive>> {
-    match (&config.thehive_url, &config.thehive_key) {
-        (Some(url), Some(key)) => {
-            let url = urls::parse_thehive(url)?;
-            if url.scheme() == "http" {
-                run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
-            }
-            TheHive::open(&url, key, job.organisation(), network, run).map(Some)
-        }
-        (None, Some(_)) => {
-            bail!(
-                "configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, \
-                 or none"
-            )
-        }
-        (Some(_) | None, None) => Ok(None),
-    }
+    let access =
+        session.thehive_access(config.thehive_url.as_deref(), config.thehive_key.as_ref())?;
+    access
+        .map(|(url, key)| {
+            TheHive::open(&url, key, session.job.organisation(), network, session.run)
+        })
+        .transpose()
 }
 
 /// Says in the report which case it is, for whom, and what is wrong with it.

@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Warninglists;
+use crate::config::{self, Warninglists};
 use crate::markings::{Pap, Tlp};
 use crate::tags;
 use crate::types::Overrides;
@@ -202,11 +202,7 @@ impl Settings {
     /// The largest file that goes out, in bytes.
     #[must_use]
     pub fn max_attachment_bytes(&self) -> u64 {
-        if self.max_attachment_mb == 0 {
-            u64::MAX
-        } else {
-            self.max_attachment_mb.saturating_mul(1 << 20)
-        }
+        config::mebibytes(self.max_attachment_mb)
     }
 }
 

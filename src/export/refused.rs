@@ -12,8 +12,8 @@ use super::case::{self, ExportInput};
 use super::connection::ConnectionExport;
 use super::reporting::distribution_text;
 use super::{
-    Config, build_ids, event_tags, load, open_network, open_thehive, select_allowed,
-    select_for_export, target, validate_settings,
+    Config, build_ids, event_tags, load, open_thehive, select_allowed, select_for_export, target,
+    validate_settings,
 };
 use crate::config::connections::Target;
 use crate::config::overrides;
@@ -68,8 +68,8 @@ fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Ve
         validate_settings(overrides::configure_each(all.clone(), &job.config, config)?)?;
     let exporting = select_allowed(exporting, job.organisation(), run)?;
     let ids = build_ids(config)?;
-    let network = open_network(session, config);
-    let thehive = open_thehive(job, config, &network, run)?;
+    let network = session.open_network(&config.limits);
+    let thehive = open_thehive(session, config, &network)?;
     let input = ExportInput::new(&read_case(job, thehive.as_ref())?, Vec::new(), None)?;
     let mut sentences = Vec::new();
 

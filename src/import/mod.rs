@@ -39,19 +39,16 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::Url;
-use uuid::Uuid;
 
-use crate::config::connections::{Connection, Connections, Purpose};
-use crate::config::{self, OptionSource, TimeLimits, overrides, urls};
+use crate::config::connections::{Connections, Purpose};
+use crate::config::{self, OptionSource, TimeLimits, overrides};
 use crate::cortex::job::Job;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
 use crate::report::ledger::ItemKind;
-use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport};
+use crate::report::{ConnectionReporter, ReportBody, RunReport};
 use crate::report::{Taxonomy, TaxonomyLevel};
-use crate::secret::Secret;
 use crate::text::format_count;
 use crate::time::DAY;
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
@@ -202,18 +199,12 @@ impl Worker for Import {
             &installation(&config.destination)?,
             config.destination.instance_secret.as_ref(),
         )?;
-        let network = HttpContext::new(
-            config.limits.timeouts(),
-            &job.config,
-            job.folder.as_deref(),
-            clock,
-            run.http_context(),
-        );
+        let network = session.open_network(&config.limits);
 
         let is_click = matches!(command.asked, Request::Value(_));
         let dry_run = config.settings.dry_run || parameters.dry_run;
         let (targets, no_desk) = open_if_needed(&importing, is_click, || {
-            open_targets(config, dry_run, &network, run)
+            open_targets(session, config, dry_run, &network)
         })?;
         let desks = targets.open;
 
@@ -254,24 +245,18 @@ impl Worker for Import {
                 case_template: config.marks.case_template.clone(),
                 ..config.settings.thehive_requirements(&config.destination)
             },
+            misp: MispRequirements {
+                organisations: config.connections.organisations.clone(),
+                ..MispRequirements::default()
+            },
+            event: None,
             is_for_jobs_organisation: config.destination.thehive_key.is_none(),
         })
-    }
-
-    fn misp_requirements(config: &Config, _: &Connection) -> MispRequirements {
-        MispRequirements {
-            organisations: config.connections.organisations.clone(),
-            ..MispRequirements::default()
-        }
     }
 
     fn check_filter_names(config: &Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool> {
         filter_resolution::resolve(misp, &config.filters, part)?;
         Ok(config.filters.has_names())
-    }
-
-    fn expected_event(_: &Config, _: &DoctorInput) -> Option<Uuid> {
-        None
     }
 
     fn summarise(full: &ReportBody) -> String {
@@ -369,24 +354,23 @@ struct AlertTargets {
 }
 
 fn open_targets(
+    session: &Session<'_>,
     config: &Config,
     dry_run: bool,
     network: &HttpContext,
-    run: &RunReport,
 ) -> Result<AlertTargets> {
     let Destination {
+        thehive_url,
+        thehive_key,
         thehive_organisations,
         thehive_former_users,
         ..
     } = &config.destination;
 
-    let Some((url, key)) = thehive_access(&config.destination)? else {
+    let access = session.thehive_access(thehive_url.as_deref(), thehive_key.as_ref())?;
+    let Some((url, key)) = access else {
         return Ok(AlertTargets::default());
     };
-
-    if url.scheme() == "http" {
-        run.warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
-    }
 
     // Who writes nothing needs no more than to read.
     let rights = if dry_run {
@@ -399,7 +383,15 @@ fn open_targets(
     };
 
     let open = |name: Option<&str>| {
-        AlertTarget::open(&url, key, name, thehive_former_users, &rights, network, run)
+        AlertTarget::open(
+            &url,
+            key,
+            name,
+            thehive_former_users,
+            &rights,
+            network,
+            session.run,
+        )
     };
     let mut desks: Vec<AlertTarget> = Vec::new();
     if thehive_organisations.is_empty() {
@@ -436,21 +428,6 @@ fn open_targets(
         refused: refused.collect(),
         open: desks,
     })
-}
-
-/// TheHive's address and key; none if alerts are only reported.
-fn thehive_access(destination: &Destination) -> Result<Option<(Url, &Secret)>> {
-    match (&destination.thehive_url, &destination.thehive_key) {
-        (Some(url), Some(key)) => Ok(Some((urls::parse_thehive(url)?, key))),
-        (None, Some(_)) => {
-            bail!(
-                "configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, \
-                 or none"
-            )
-        }
-        // An address alone has a use of its own: it names this installation.
-        (Some(_) | None, None) => Ok(None),
-    }
 }
 
 type ConnectionConfig = overrides::ConnectionConfig<Config>;
@@ -667,13 +644,7 @@ impl<'a> ImportRun<'a> {
         if self.desks.is_empty() {
             return Ok(());
         }
-        let (name, url) = (connection.name.clone(), connection.url().to_string());
-        let imported = part.run.open(ConnectionReport {
-            name,
-            url,
-            kind: Misp::kind(connection),
-            ..ConnectionReport::default()
-        });
+        let imported = part.run.open(worker::empty_report(connection));
 
         let done = self
             .prepare_import(one, &imported)

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Warninglists;
+use crate::config::{self, Warninglists};
 use crate::secret::Secret;
 use crate::thehive::Permission;
 use crate::worker::requirements::TheHiveRequirements;
@@ -154,10 +154,6 @@ impl Settings {
     /// The largest file that is imported, in bytes.
     #[must_use]
     pub fn max_attachment_bytes(&self) -> u64 {
-        if self.max_attachment_mb == 0 {
-            u64::MAX
-        } else {
-            self.max_attachment_mb.saturating_mul(1 << 20)
-        }
+        config::mebibytes(self.max_attachment_mb)
     }
 }

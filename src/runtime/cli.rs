@@ -13,35 +13,35 @@ use super::Worker;
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true
 )]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Something else than working on a job.
     #[command(subcommand)]
-    pub(super) action: Option<Action>,
+    pub action: Option<Action>,
     /// Or a job, and how its report is given.
     #[command(flatten)]
-    pub(super) job: JobArgs,
+    pub job: JobArgs,
 }
 
 /// What is said of a job.
 #[derive(Debug, Args)]
-pub(super) struct JobArgs {
+pub struct JobArgs {
     /// The job folder: the job is JOB_DIR/input/input.json, the report JOB_DIR/output/output.json
     /// [default: /job]. Without such a file the job is read from the standard input and the report
     /// written to the standard output.
     #[arg(value_name = "JOB_DIR")]
-    pub(super) folder: Option<PathBuf>,
+    pub folder: Option<PathBuf>,
     /// Prints the manifest for Cortex, which lists every option of the configuration, and ends.
     #[arg(long)]
-    pub(super) manifest: bool,
+    pub manifest: bool,
     /// Prints the report as text for people: in place of JSON, or beside the report in a job
     /// folder.
     #[arg(long)]
-    pub(super) pretty: bool,
+    pub pretty: bool,
 }
 
 /// Something else than working on a job.
 #[derive(Debug, Subcommand)]
-pub(super) enum Action {
+pub enum Action {
     /// Looks at every server that a configuration names, and changes nothing.
     ///
     /// It asks what a run would ask first: name, certificate, version, key, permissions, clock,
@@ -61,7 +61,7 @@ pub(super) enum Action {
 
 /// Reads the command line. One that makes no sense, and a question for help or version, end the
 /// program here.
-pub(super) fn parse<W: Worker>() -> Arguments {
+pub fn parse<W: Worker>() -> Arguments {
     let matches = build_command::<W>().get_matches();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }

@@ -20,7 +20,7 @@ const LONGEST_FAILURE: usize = 1_000;
 /// Turns what a run recorded, and how it ended, into a report. A failure is reported as such only
 /// if nothing was written anywhere and nothing was achieved; a run that did a part of its work is
 /// an incomplete success.
-pub(super) fn build_report<W: Worker>(
+pub fn build_report<W: Worker>(
     mut draft: ReportBuilder,
     end: RunEnd,
     scrubber: &Scrubber,

@@ -11,14 +11,14 @@ use crate::report::{ReportBody, RunReport};
 use crate::text::format_count;
 
 /// The time between two looks.
-pub(super) const TICK: Duration = Duration::from_millis(500);
+pub const TICK: Duration = Duration::from_millis(500);
 /// Narrower than the terminals there are, so that the line never breaks.
 const WIDEST: usize = 78;
 /// To the beginning of the line, and what stood there wiped (ECMA-48).
 const WIPE: &str = "\r\x1b[K";
 
 /// The line that says how far a run is.
-pub(super) struct Progress {
+pub struct Progress {
     program: &'static str,
     run: RunReport,
     started: Instant,
@@ -27,7 +27,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// None where nobody would see it.
-    pub(super) fn new(program: &'static str, run: &RunReport, place: &JobSource) -> Option<Self> {
+    pub fn new(program: &'static str, run: &RunReport, place: &JobSource) -> Option<Self> {
         let is_seen = place.folder().is_none() && stderr().is_terminal();
         is_seen.then(|| Self {
             program,
@@ -38,7 +38,7 @@ impl Progress {
     }
 
     /// Shows how far the run is now.
-    pub(super) fn show(&mut self) {
+    pub fn show(&mut self) {
         let line = format_line(
             self.program,
             &self.run.draft().full,

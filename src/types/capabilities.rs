@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::misp_types::{self, ObservableTarget, TABLE};
+use super::misp_types::{MispType, TABLE, find_row};
 use super::observable_types;
 
 /// The last version known to refuse onion addresses of version 3, every `integer`, and ids of
@@ -40,19 +40,15 @@ impl MispCapabilities {
         S: Into<String>,
     {
         let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
-
         for (category, kinds) in mappings {
             for kind in kinds {
-                types
-                    .entry(kind.into())
-                    .or_default()
-                    .push(category.as_ref().to_owned());
+                let categories = types.entry(kind.into()).or_default();
+                categories.push(category.as_ref().to_owned());
             }
         }
 
-        let types = (!types.is_empty()).then_some(types);
         Self {
-            types,
+            types: (!types.is_empty()).then_some(types),
             version: parse_version(version),
             name: version.to_owned(),
         }
@@ -62,7 +58,7 @@ impl MispCapabilities {
     pub fn has(&self, kind: &str) -> bool {
         match &self.types {
             Some(types) => types.contains_key(kind),
-            None => misp_types::find_row(kind).is_some(),
+            None => find_row(kind).is_some(),
         }
     }
 
@@ -72,16 +68,14 @@ impl MispCapabilities {
             Some(types) => types
                 .get(kind)
                 .is_some_and(|all| all.iter().any(|c| c == category)),
-            None => {
-                misp_types::find_row(kind).is_some_and(|row| row.categories.contains(&category))
-            }
+            None => find_row(kind).is_some_and(|row| row.categories.contains(&category)),
         }
     }
 
     /// The category for a type when nothing else is said: MISP's default, else the first the server
     /// has for it.
-    pub(super) fn default_category(&self, kind: &str) -> Cow<'static, str> {
-        let usual = misp_types::find_row(kind).map(misp_types::MispType::default_category);
+    pub fn default_category(&self, kind: &str) -> Cow<'static, str> {
+        let usual = find_row(kind).map(MispType::default_category);
         match (&self.types, usual) {
             (_, Some(usual)) if self.allows(kind, usual) => Cow::Borrowed(usual),
             (Some(types), _) => {
@@ -93,12 +87,12 @@ impl MispCapabilities {
     }
 
     /// Whether it checks like the newest MISP and not like 2.5.1.
-    pub(super) fn is_newer(&self) -> bool {
+    pub fn is_newer(&self) -> bool {
         self.version.is_none_or(|version| version > STRICT)
     }
 
     /// For messages: `MISP 2.5.1`.
-    pub(super) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         format!("MISP {}", self.name).trim_end().to_owned()
     }
 }
@@ -124,24 +118,9 @@ pub struct ObservableTypeSet {
 impl ObservableTypeSet {
     /// The sixteen of TheHive 4 (ObservableType.scala), which every TheHive 5 has too.
     pub fn thehive4() -> Self {
-        Self::new([
-            "url",
-            "other",
-            "user-agent",
-            "regexp",
-            "mail-subject",
-            "registry",
-            "mail",
-            "autonomous-system",
-            "domain",
-            "ip",
-            "uri_path",
-            "filename",
-            "hash",
-            "file",
-            "fqdn",
-            "hostname",
-        ])
+        const NAMES: &str = "url other user-agent regexp mail-subject registry mail \
+                             autonomous-system domain ip uri_path filename hash file fqdn hostname";
+        Self::new(NAMES.split(' '))
     }
 
     /// Those that TheHive lists (`listObservableType`); `other` is taken for granted. Custom ones
@@ -167,21 +146,12 @@ impl ObservableTypeSet {
 
     /// The observable types of the table that this TheHive lacks, so that their values become
     /// `other`.
-    #[must_use]
     pub fn missing_types(&self) -> Vec<&'static str> {
-        let of_rows = TABLE
+        let mut lacking: Vec<_> = TABLE
             .iter()
             .zip(&self.chosen)
-            .filter_map(|(row, chosen)| match row.import {
-                ObservableTarget::Is(usual) => {
-                    (chosen == "other" && usual != "other").then_some(usual)
-                }
-                ObservableTarget::Other
-                | ObservableTarget::Halves(..)
-                | ObservableTarget::Ported(_) => None,
-            });
-
-        let mut lacking: Vec<_> = of_rows
+            .filter(|(_, chosen)| *chosen == "other")
+            .filter_map(|(row, _)| row.observable_type().filter(|usual| *usual != "other"))
             .chain((!self.has("file")).then_some("file"))
             .collect();
         lacking.sort_unstable();
@@ -191,7 +161,7 @@ impl ObservableTypeSet {
     }
 
     /// What the values of a MISP type become; `other` for what is not in the table.
-    pub(super) fn observable_type(&self, kind: &str) -> Cow<'static, str> {
+    pub fn observable_type(&self, kind: &str) -> Cow<'static, str> {
         let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok();
 
         at.and_then(|at| self.chosen.get(at))
@@ -202,11 +172,8 @@ impl ObservableTypeSet {
 
 /// The observable type for a row: the table's own, else one that stands for the MISP type, else
 /// one of its name, else `other`.
-fn choose_observable_type(row: &misp_types::MispType, names: &[String]) -> Cow<'static, str> {
-    let usual = match row.import {
-        ObservableTarget::Is(usual) => Some(usual),
-        _ => None,
-    };
+fn choose_observable_type(row: &MispType, names: &[String]) -> Cow<'static, str> {
+    let usual = row.observable_type();
     let known = |wanted: &&'static str| names.iter().any(|name| name == wanted);
     if let Some(usual) = usual.filter(known) {
         return Cow::Borrowed(usual);
@@ -214,13 +181,13 @@ fn choose_observable_type(row: &misp_types::MispType, names: &[String]) -> Cow<'
     let synonyms = observable_types::observable_names_for(row.kind)
         .chain(usual.into_iter().flat_map(observable_types::synonyms))
         .chain([row.kind]);
-    for wanted in synonyms {
-        if let Some(name) = names
-            .iter()
-            .find(|name| observable_types::fold_name(name) == wanted && *name != "file")
-        {
-            return Cow::Owned(name.clone());
-        }
+    let find_name = |wanted: &str| {
+        let is_it = |name: &&String| observable_types::fold_name(name) == wanted && *name != "file";
+        names.iter().find(is_it)
+    };
+
+    match synonyms.filter_map(find_name).next() {
+        Some(name) => Cow::Owned(name.clone()),
+        None => Cow::Borrowed("other"),
     }
-    Cow::Borrowed("other")
 }

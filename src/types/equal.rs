@@ -32,13 +32,11 @@ static STANDS: LazyLock<HashMap<char, String>> = LazyLock::new(|| {
 
 /// True if MISP takes both for the same value: it does not store the second beside the first, and
 /// finds each by the other.
-#[must_use]
 pub fn are_equal(one: &str, other: &str) -> bool {
     one == other || equality_key(one) == equality_key(other)
 }
 
 /// What equal values have in common: two keys are the same where [`are_equal`] says so.
-#[must_use]
 pub fn equality_key(value: &str) -> String {
     let mut key = String::with_capacity(value.len());
 

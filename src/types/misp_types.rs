@@ -1,43 +1,58 @@
 //! The 194 attribute types of MISP: how each is written, what it becomes in TheHive, which
 //! categories take it. The other direction is in `observable_types.rs`; what a form means is in
-//! `normalise.rs` and `validate.rs`.
+//! `forms.rs`.
 //!
 //! Types, categories and defaults are those of MISP's `describeTypes`, newest version; the forms
 //! follow MISP's AttributeValidationTool.php.
 
+use super::forms::*;
 use ObservableTarget::*;
-use ValueFormat::*;
 
 /// One MISP attribute type.
 #[derive(Debug)]
-pub(super) struct MispType {
+pub struct MispType {
     /// Its name, such as `ip-dst|port`.
-    pub(super) kind: &'static str,
+    pub kind: &'static str,
     /// How a value is written and checked.
-    pub(super) form: ValueFormat,
+    pub form: ValueForm,
     /// What it becomes in TheHive.
-    pub(super) import: ObservableTarget,
+    pub import: ObservableTarget,
     /// The categories that take it; the first is MISP's default.
-    pub(super) categories: &'static [&'static str],
-    /// Whether MISP takes it for a detection by default.
-    pub(super) to_ids: bool,
+    pub categories: &'static [&'static str],
 }
 
 impl MispType {
     /// MISP's default category for the type.
-    pub(super) fn default_category(&self) -> &'static str {
+    pub fn default_category(&self) -> &'static str {
         self.categories.first().copied().unwrap_or(OT)
     }
 
     /// Whether the value is two values joined by `|`.
-    pub(super) fn is_composite(&self) -> bool {
-        matches!(self.import, Halves(..) | Ported(_))
+    pub fn is_composite(&self) -> bool {
+        self.halves().is_some()
+    }
+
+    /// The MISP types of a composite's halves; of a port, which is no observable, none.
+    pub fn halves(&self) -> Option<(&'static str, Option<&'static str>)> {
+        match self.import {
+            Halves(left, right) => Some((left, Some(right))),
+            Ported(left) => Some((left, None)),
+            Is(_) | Other => None,
+        }
+    }
+
+    /// The observable type that the values become by rights.
+    pub fn observable_type(&self) -> Option<&'static str> {
+        match self.import {
+            Is(data_type) => Some(data_type),
+            Other | Halves(..) | Ported(_) => None,
+        }
     }
 }
 
 /// What an attribute becomes in TheHive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ObservableTarget {
+pub enum ObservableTarget {
     /// One observable of this type.
     Is(&'static str),
     /// One observable `other` that says its MISP type, unless TheHive has a type for it.
@@ -48,124 +63,14 @@ pub(super) enum ObservableTarget {
     Ported(&'static str),
 }
 
-/// How the values of a type are written: what MISP changes before it stores one and what it
-/// demands, by the cases of AttributeValidationTool.php.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ValueFormat {
-    /// Any text.
-    Text,
-    /// Any text of one line.
-    Line,
-    /// Any text, lower-cased.
-    Lower,
-    /// So many hexadecimal digits, lower-cased.
-    Hex(usize),
-    /// Forty hexadecimal digits, as given.
-    Commit,
-    /// So many hexadecimal digits once the colons are gone.
-    Certificate(usize),
-    /// Hexadecimal digits of any number, upper-cased.
-    HexText,
-    /// More than 35 hexadecimal digits, perhaps after a `t`.
-    Tlsh,
-    /// 70 or 72 hexadecimal digits.
-    Telfhash,
-    /// Forty hexadecimal digits.
-    Pehash,
-    /// `blocksize:hash:hash`.
-    Ssdeep,
-    /// `imports:hash:hash`.
-    Impfuzzy,
-    /// Forty or more hexadecimal digits.
-    Cdhash,
-    /// VirusTotal's own hash: any one line.
-    Vhash,
-    /// An OpenSSH key fingerprint.
-    Ssh,
-    /// File name and a hash of so many digits.
-    FileHex(usize),
-    /// File name and pehash.
-    FilePehash,
-    /// File name and ssdeep.
-    FileSsdeep,
-    /// File name and TLSH.
-    FileTlsh,
-    /// File name and vhash.
-    FileVhash,
-    /// File name and impfuzzy, which makes MISP answer 500.
-    FileImpfuzzy,
-    /// File name and MD5 of an attached sample.
-    Sample,
-    /// Registry key and its value.
-    RegistryValue,
-    /// Address or network.
-    Ip,
-    /// Address and port.
-    IpPort,
-    /// 1 to 65535.
-    Port,
-    /// Domain, IDN as punycode.
-    Domain,
-    /// Host name, written like a domain.
-    Hostname,
-    /// Host name and port.
-    HostnamePort,
-    /// Domain and address.
-    DomainIp,
-    /// Tor address, version 2 or 3.
-    Onion,
-    /// Hardware address of so many bytes.
-    Mac(usize),
-    /// Mail address, lower-cased.
-    Email,
-    /// `user@domain` that is no mail address, as given.
-    Account,
-    /// Anything of one line, refanged.
-    Url,
-    /// A URL with scheme and host in ASCII.
-    Link,
-    /// An HTTP method.
-    HttpMethod,
-    /// Number of an autonomous system.
-    As,
-    /// CVE and the newer kinds of id.
-    Vulnerability,
-    /// CWE.
-    Weakness,
-    /// Name of a Windows service.
-    Service,
-    /// ISO 8601 with microseconds.
-    Time,
-    /// A whole number, 0 or more.
-    Whole,
-    /// A whole number.
-    Integer,
-    /// A number as PHP's `is_numeric` takes it.
-    Number,
-    /// Digits only once the rest is gone.
-    Card,
-    /// `+` and digits once the rest is gone.
-    Phone,
-    /// Letters and digits.
-    Alnum,
-    /// Letters and digits, upper-cased, once the rest is gone.
-    Bank,
-    /// 1 or 0.
-    Bool,
-    /// A JSON document.
-    Json,
-    /// A UUID.
-    Uuid,
-}
-
 /// The row of a MISP type, by its exact name.
-pub(super) fn find_row(kind: &str) -> Option<&'static MispType> {
+pub fn find_row(kind: &str) -> Option<&'static MispType> {
     let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok()?;
     TABLE.get(at)
 }
 
 /// A category of MISP by its exact name.
-pub(super) fn find_category(name: &str) -> Option<&'static str> {
+pub fn find_category(name: &str) -> Option<&'static str> {
     CATEGORIES.into_iter().find(|known| *known == name)
 }
 
@@ -186,224 +91,220 @@ const SN: &str = "Social network";
 const PE: &str = "Person";
 const OT: &str = "Other";
 /// The categories of MISP.
-pub(super) const CATEGORIES: [&str; 16] = [
+pub const CATEGORIES: [&str; 16] = [
     OT, IR, TD, AV, PD, AD, PI, PM, NA, PT, AT, EA, FF, ST, SN, PE,
 ];
 const ALL_BUT_TARGETS: [&str; 15] = [OT, IR, AV, PD, AD, PI, PM, NA, PT, AT, EA, FF, ST, SN, PE];
-const IDS: bool = true;
-const LOG: bool = false;
 
 const fn new(
     kind: &'static str,
-    form: ValueFormat,
+    form: ValueForm,
     import: ObservableTarget,
     categories: &'static [&'static str],
-    to_ids: bool,
 ) -> MispType {
     MispType {
         kind,
         form,
         import,
         categories,
-        to_ids,
     }
 }
 
 /// Every type, sorted by name.
 #[rustfmt::skip] // one row a line
-pub(super) static TABLE: [MispType; 194] = [
-    new("AS", As, Is("autonomous-system"), &[NA, PD, EA], LOG),
-    new("aba-rtn", Number, Other, &[FF], IDS),
-    new("anonymised", Lower, Other, &CATEGORIES, LOG),
-    new("attachment", Text, Is("filename"), &[EA, AV, PD, AD, PI, NA, ST], LOG),
-    new("authentihash", Hex(64), Is("hash"), &[PD, AD, PI], IDS),
-    new("azure-application-id", Line, Other, &[PD, PI], IDS),
-    new("bank-account-nr", Number, Other, &[FF], IDS),
-    new("bic", Bank, Other, &[FF], IDS),
-    new("bin", Card, Other, &[FF], IDS),
-    new("boolean", Bool, Other, &[OT], LOG),
-    new("bro", Text, Other, &[NA, EA], IDS),
-    new("btc", Alnum, Other, &[FF], IDS),
-    new("campaign-id", Line, Other, &[AT], LOG),
-    new("campaign-name", Line, Other, &[AT], LOG),
-    new("cc-number", Card, Other, &[FF], IDS),
-    new("cdhash", Cdhash, Is("hash"), &[PD, AD, PI], IDS),
-    new("chrome-extension-id", Line, Other, &[PD, PI], IDS),
-    new("comment", Text, Other, &CATEGORIES, LOG),
-    new("community-id", Text, Other, &[NA, EA], IDS),
-    new("cookie", Text, Other, &[NA, AD], LOG),
-    new("cortex", Json, Other, &[EA], LOG),
-    new("counter", Whole, Other, &[OT], LOG),
-    new("country-of-residence", Line, Other, &[PE], LOG),
-    new("cpe", Text, Other, &[EA, PD, PI, OT], LOG),
-    new("dash", Alnum, Other, &[FF], IDS),
-    new("date-of-birth", Line, Other, &[PE], LOG),
-    new("datetime", Time, Other, &[OT], LOG),
-    new("dkim", Line, Other, &[NA], LOG),
-    new("dkim-signature", Line, Other, &[NA], LOG),
-    new("dns-soa-email", Account, Is("mail"), &[AT], LOG),
-    new("dom-hash", Hex(32), Is("hash"), &[NA, EA], IDS),
-    new("domain", Domain, Is("domain"), &[NA, PD, EA], IDS),
-    new("domain|ip", DomainIp, Halves("domain", "ip-dst"), &[NA, EA], IDS),
-    new("edge-extension-id", Line, Other, &[PD, PI], IDS),
-    new("email", Email, Is("mail"), &[SN, PD, NA, AT, PE], IDS),
-    new("email-attachment", Text, Other, &[PD], IDS),
-    new("email-body", Text, Other, &[PD], LOG),
-    new("email-dst", Email, Is("mail"), &[NA, PD, SN], IDS),
-    new("email-dst-display-name", Line, Other, &[PD], LOG),
-    new("email-header", Text, Other, &[PD], LOG),
-    new("email-message-id", Line, Other, &[PD], LOG),
-    new("email-mime-boundary", Line, Other, &[PD], LOG),
-    new("email-reply-to", Line, Is("mail"), &[PD], LOG),
-    new("email-src", Email, Is("mail"), &[PD, NA, SN], IDS),
-    new("email-src-display-name", Line, Other, &[PD], LOG),
-    new("email-subject", Line, Is("mail-subject"), &[PD, NA], LOG),
-    new("email-thread-index", Line, Other, &[PD], LOG),
-    new("email-x-mailer", Line, Other, &[PD], LOG),
-    new("eppn", Account, Other, &[NA, SN], IDS),
-    new("favicon-mmh3", Line, Is("hash"), &[NA], IDS),
-    new("filename", Line, Is("filename"), &[PD, AD, PI, PM, EA], IDS),
-    new("filename-pattern", Text, Other, &[PI, PD, AD, NA, EA], IDS),
-    new("filename|authentihash", FileHex(64), Halves("filename", "authentihash"), &[PD, AD, PI], IDS),
-    new("filename|impfuzzy", FileImpfuzzy, Halves("filename", "impfuzzy"), &[PD, AD, PI], IDS),
-    new("filename|imphash", FileHex(32), Halves("filename", "imphash"), &[PD, AD, PI], IDS),
-    new("filename|md5", FileHex(32), Halves("filename", "md5"), &[PD, AD, PI, EA], IDS),
-    new("filename|pehash", FilePehash, Halves("filename", "pehash"), &[PD, AD, PI], IDS),
-    new("filename|sha1", FileHex(40), Halves("filename", "sha1"), &[PD, AD, PI, EA], IDS),
-    new("filename|sha224", FileHex(56), Halves("filename", "sha224"), &[PD, AD, PI], IDS),
-    new("filename|sha256", FileHex(64), Halves("filename", "sha256"), &[PD, AD, PI, EA], IDS),
-    new("filename|sha3-224", FileHex(56), Halves("filename", "sha3-224"), &[PD, AD, PI, EA], IDS),
-    new("filename|sha3-256", FileHex(64), Halves("filename", "sha3-256"), &[PD, AD, PI, EA], IDS),
-    new("filename|sha3-384", FileHex(96), Halves("filename", "sha3-384"), &[PD, AD, PI, EA], IDS),
-    new("filename|sha3-512", FileHex(128), Halves("filename", "sha3-512"), &[PD, AD, PI, EA], IDS),
-    new("filename|sha384", FileHex(96), Halves("filename", "sha384"), &[PD, AD, PI], IDS),
-    new("filename|sha512", FileHex(128), Halves("filename", "sha512"), &[PD, AD, PI], IDS),
-    new("filename|sha512/224", FileHex(56), Halves("filename", "sha512/224"), &[PD, AD, PI], IDS),
-    new("filename|sha512/256", FileHex(64), Halves("filename", "sha512/256"), &[PD, AD, PI], IDS),
-    new("filename|ssdeep", FileSsdeep, Halves("filename", "ssdeep"), &[PD, AD, PI], IDS),
-    new("filename|tlsh", FileTlsh, Halves("filename", "tlsh"), &[PD, AD, PI], IDS),
-    new("filename|vhash", FileVhash, Halves("filename", "vhash"), &[PD, AD, PI], IDS),
-    new("first-name", Text, Other, &[PE], LOG),
-    new("float", Number, Other, &[OT], LOG),
-    new("frequent-flyer-number", Line, Other, &[PE], LOG),
-    new("full-name", Text, Other, &[PE], LOG),
-    new("gender", Line, Other, &[PE], LOG),
-    new("gene", Text, Other, &[AD], LOG),
-    new("git-commit-id", Commit, Is("hash"), &[IR], LOG),
-    new("github-organisation", Line, Other, &[SN], LOG),
-    new("github-repository", Line, Other, &[SN, EA], LOG),
-    new("github-username", Line, Other, &[SN], LOG),
-    new("hassh-md5", Hex(32), Is("hash"), &[NA, PD, EA], IDS),
-    new("hasshserver-md5", Hex(32), Is("hash"), &[NA, PD, EA], IDS),
-    new("hex", HexText, Other, &[OT, IR, AV, PD, AD, PI, PM, NA, FF, ST], LOG),
-    new("hostname", Hostname, Is("hostname"), &[NA, PD, EA], IDS),
-    new("hostname|port", HostnamePort, Ported("hostname"), &[NA, PD], IDS),
-    new("http-method", HttpMethod, Other, &[NA], LOG),
-    new("iban", Bank, Other, &[FF], IDS),
-    new("identity-card-number", Text, Other, &[PE], LOG),
-    new("impfuzzy", Impfuzzy, Is("hash"), &[PD, AD, PI], IDS),
-    new("imphash", Hex(32), Is("hash"), &[PD, AD, PI], IDS),
-    new("integer", Integer, Other, &[OT], LOG),
-    new("ip-dst", Ip, Is("ip"), &[NA, PD, EA], IDS),
-    new("ip-dst|port", IpPort, Ported("ip-dst"), &[NA, PD, EA], IDS),
-    new("ip-src", Ip, Is("ip"), &[NA, PD, EA], IDS),
-    new("ip-src|port", IpPort, Ported("ip-src"), &[NA, PD, EA], IDS),
-    new("issue-date-of-the-visa", Line, Other, &[PE], LOG),
-    new("ja3-fingerprint-md5", Hex(32), Is("hash"), &[NA, PD, EA], IDS),
-    new("jabber-id", Account, Other, &[SN], LOG),
-    new("jarm-fingerprint", Hex(62), Is("hash"), &[NA, PD, EA], IDS),
-    new("kusto-query", Text, Other, &[AD], LOG),
-    new("last-name", Text, Other, &[PE], LOG),
-    new("link", Link, Is("url"), &[EA, IR, AV, PD, ST], LOG),
-    new("mac-address", Mac(6), Other, &[NA, PD, EA], LOG),
-    new("mac-eui-64", Mac(8), Other, &[NA, PD, EA], LOG),
-    new("malware-sample", Sample, Halves("filename", "md5"), &[PD, AD, PI, EA], IDS),
-    new("malware-type", Line, Other, &[PD, PI], LOG),
-    new("md5", Hex(32), Is("hash"), &[PD, AD, PI, EA], IDS),
-    new("middle-name", Text, Other, &[PE], LOG),
-    new("mime-type", Text, Other, &[AD, PD, PI], LOG),
-    new("mobile-application-id", Line, Other, &[PD, PI], IDS),
-    new("mutex", Text, Other, &[AD], IDS),
-    new("named pipe", Line, Other, &[AD], LOG),
-    new("nationality", Line, Other, &[PE], LOG),
-    new("onion-address", Onion, Is("domain"), &[NA, PD, EA], IDS),
-    new("other", Text, Other, &ALL_BUT_TARGETS, LOG),
-    new("passenger-name-record-locator-number", Line, Other, &[PE], LOG),
-    new("passport-country", Line, Other, &[PE], LOG),
-    new("passport-expiration", Line, Other, &[PE], LOG),
-    new("passport-number", Line, Other, &[PE], LOG),
-    new("pattern-in-file", Text, Other, &[PI, PD, AD, NA, EA], IDS),
-    new("pattern-in-memory", Text, Other, &[PI, AD, EA], IDS),
-    new("pattern-in-traffic", Text, Other, &[NA, PD, PI, EA], IDS),
-    new("payment-details", Line, Other, &[PE], LOG),
-    new("pdb", Line, Is("filename"), &[AD], LOG),
-    new("pehash", Pehash, Is("hash"), &[PD, PI], IDS),
-    new("pgp-private-key", Text, Other, &[PE, AD, SN, OT], LOG),
-    new("pgp-public-key", Text, Other, &[PE, AD, SN, OT], LOG),
-    new("phone-number", Phone, Other, &[PE, FF, OT], LOG),
-    new("place-of-birth", Line, Other, &[PE], LOG),
-    new("place-port-of-clearance", Line, Other, &[PE], LOG),
-    new("place-port-of-onward-foreign-destination", Line, Other, &[PE], LOG),
-    new("place-port-of-original-embarkation", Line, Other, &[PE], LOG),
-    new("port", Port, Other, &[NA, OT], LOG),
-    new("primary-residence", Line, Other, &[PE], LOG),
-    new("process-state", Text, Other, &[AD], LOG),
-    new("prtn", Phone, Other, &[FF], IDS),
-    new("redress-number", Line, Other, &[PE], LOG),
-    new("regkey", Line, Is("registry"), &[PM, AD, EA], IDS),
-    new("regkey|value", RegistryValue, Halves("regkey", "other"), &[PM, AD, EA], IDS),
-    new("sha1", Hex(40), Is("hash"), &[PD, AD, PI, EA], IDS),
-    new("sha224", Hex(56), Is("hash"), &[PD, AD, PI], IDS),
-    new("sha256", Hex(64), Is("hash"), &[PD, AD, PI, EA], IDS),
-    new("sha3-224", Hex(56), Is("hash"), &[PD, AD, PI, EA], IDS),
-    new("sha3-256", Hex(64), Is("hash"), &[PD, AD, PI, EA], IDS),
-    new("sha3-384", Hex(96), Is("hash"), &[PD, AD, PI, EA], IDS),
-    new("sha3-512", Hex(128), Is("hash"), &[PD, AD, PI, EA], IDS),
-    new("sha384", Hex(96), Is("hash"), &[PD, AD, PI], IDS),
-    new("sha512", Hex(128), Is("hash"), &[PD, AD, PI], IDS),
-    new("sha512/224", Hex(56), Is("hash"), &[PD, AD, PI], IDS),
-    new("sha512/256", Hex(64), Is("hash"), &[PD, AD, PI], IDS),
-    new("sigma", Text, Other, &[PI, PD, AD], IDS),
-    new("size-in-bytes", Whole, Other, &[OT], LOG),
-    new("snort", Text, Other, &[NA, EA], IDS),
-    new("special-service-request", Line, Other, &[PE], LOG),
-    new("ssdeep", Ssdeep, Is("hash"), &[PD, AD, PI], IDS),
-    new("ssh-fingerprint", Ssh, Is("hash"), &[NA], LOG),
-    new("stix2-pattern", Text, Other, &[PI, PD, AD, NA], IDS),
-    new("suricata", Text, Other, &[NA, EA], IDS),
-    new("target-email", Email, Is("mail"), &[TD], LOG),
-    new("target-external", Line, Other, &[TD], LOG),
-    new("target-location", Line, Other, &[TD], LOG),
-    new("target-machine", Line, Is("hostname"), &[TD], LOG),
-    new("target-org", Line, Other, &[TD], LOG),
-    new("target-user", Line, Other, &[TD], LOG),
-    new("telfhash", Telfhash, Is("hash"), &[PD, AD, PI], IDS),
-    new("text", Text, Other, &ALL_BUT_TARGETS, LOG),
-    new("threat-actor", Line, Other, &[AT], LOG),
-    new("tlsh", Tlsh, Is("hash"), &[PD, PI], IDS),
-    new("travel-details", Line, Other, &[PE], LOG),
-    new("twitter-id", Line, Other, &[SN], LOG),
-    new("uri", Line, Is("uri_path"), &[NA], IDS),
-    new("url", Url, Is("url"), &[NA, PD, EA], IDS),
-    new("user-agent", Line, Is("user-agent"), &[NA, PD, EA], LOG),
-    new("uuid", Uuid, Other, &[OT], LOG),
-    new("vhash", Vhash, Is("hash"), &[PD, AD, PI], IDS),
-    new("visa-number", Line, Other, &[PE], LOG),
-    new("vulnerability", Vulnerability, Other, &[EA, PD, PI], LOG),
-    new("weakness", Weakness, Other, &[EA, PD, PI], LOG),
-    new("whois-creation-date", Line, Other, &[AT], LOG),
-    new("whois-registrant-email", Email, Is("mail"), &[AT, PD, SN], LOG),
-    new("whois-registrant-name", Line, Other, &[AT], LOG),
-    new("whois-registrant-org", Line, Other, &[AT], LOG),
-    new("whois-registrant-phone", Phone, Other, &[AT], LOG),
-    new("whois-registrar", Line, Other, &[AT], LOG),
-    new("windows-scheduled-task", Line, Other, &[AD], LOG),
-    new("windows-service-displayname", Service, Other, &[AD], LOG),
-    new("windows-service-name", Service, Other, &[AD], LOG),
-    new("x509-fingerprint-md5", Certificate(32), Is("hash"), &[NA, PD, AD, PI, AT, EA], IDS),
-    new("x509-fingerprint-sha1", Certificate(40), Is("hash"), &[NA, PD, AD, PI, AT, EA], IDS),
-    new("x509-fingerprint-sha256", Certificate(64), Is("hash"), &[NA, PD, AD, PI, AT, EA], IDS),
-    new("xmr", Alnum, Other, &[FF], IDS),
-    new("yara", Text, Other, &[PI, PD, AD], IDS),
-    new("zeek", Text, Other, &[NA, EA], IDS),
+pub static TABLE: [MispType; 194] = [
+    new("AS", ASN, Is("autonomous-system"), &[NA, PD, EA]),
+    new("aba-rtn", NUMBER, Other, &[FF]),
+    new("anonymised", LOWER, Other, &CATEGORIES),
+    new("attachment", TEXT, Is("filename"), &[EA, AV, PD, AD, PI, NA, ST]),
+    new("authentihash", hex(64), Is("hash"), &[PD, AD, PI]),
+    new("azure-application-id", LINE, Other, &[PD, PI]),
+    new("bank-account-nr", NUMBER, Other, &[FF]),
+    new("bic", BANK, Other, &[FF]),
+    new("bin", CARD, Other, &[FF]),
+    new("boolean", BOOL, Other, &[OT]),
+    new("bro", TEXT, Other, &[NA, EA]),
+    new("btc", ALNUM, Other, &[FF]),
+    new("campaign-id", LINE, Other, &[AT]),
+    new("campaign-name", LINE, Other, &[AT]),
+    new("cc-number", CARD, Other, &[FF]),
+    new("cdhash", CDHASH, Is("hash"), &[PD, AD, PI]),
+    new("chrome-extension-id", LINE, Other, &[PD, PI]),
+    new("comment", TEXT, Other, &CATEGORIES),
+    new("community-id", TEXT, Other, &[NA, EA]),
+    new("cookie", TEXT, Other, &[NA, AD]),
+    new("cortex", JSON, Other, &[EA]),
+    new("counter", WHOLE, Other, &[OT]),
+    new("country-of-residence", LINE, Other, &[PE]),
+    new("cpe", TEXT, Other, &[EA, PD, PI, OT]),
+    new("dash", ALNUM, Other, &[FF]),
+    new("date-of-birth", LINE, Other, &[PE]),
+    new("datetime", TIME, Other, &[OT]),
+    new("dkim", LINE, Other, &[NA]),
+    new("dkim-signature", LINE, Other, &[NA]),
+    new("dns-soa-email", ACCOUNT, Is("mail"), &[AT]),
+    new("dom-hash", hex(32), Is("hash"), &[NA, EA]),
+    new("domain", DOMAIN, Is("domain"), &[NA, PD, EA]),
+    new("domain|ip", DOMAIN_IP, Halves("domain", "ip-dst"), &[NA, EA]),
+    new("edge-extension-id", LINE, Other, &[PD, PI]),
+    new("email", EMAIL, Is("mail"), &[SN, PD, NA, AT, PE]),
+    new("email-attachment", TEXT, Other, &[PD]),
+    new("email-body", TEXT, Other, &[PD]),
+    new("email-dst", EMAIL, Is("mail"), &[NA, PD, SN]),
+    new("email-dst-display-name", LINE, Other, &[PD]),
+    new("email-header", TEXT, Other, &[PD]),
+    new("email-message-id", LINE, Other, &[PD]),
+    new("email-mime-boundary", LINE, Other, &[PD]),
+    new("email-reply-to", LINE, Is("mail"), &[PD]),
+    new("email-src", EMAIL, Is("mail"), &[PD, NA, SN]),
+    new("email-src-display-name", LINE, Other, &[PD]),
+    new("email-subject", LINE, Is("mail-subject"), &[PD, NA]),
+    new("email-thread-index", LINE, Other, &[PD]),
+    new("email-x-mailer", LINE, Other, &[PD]),
+    new("eppn", ACCOUNT, Other, &[NA, SN]),
+    new("favicon-mmh3", LINE, Is("hash"), &[NA]),
+    new("filename", LINE, Is("filename"), &[PD, AD, PI, PM, EA]),
+    new("filename-pattern", TEXT, Other, &[PI, PD, AD, NA, EA]),
+    new("filename|authentihash", file_hex(64), Halves("filename", "authentihash"), &[PD, AD, PI]),
+    new("filename|impfuzzy", FILE_IMPFUZZY, Halves("filename", "impfuzzy"), &[PD, AD, PI]),
+    new("filename|imphash", file_hex(32), Halves("filename", "imphash"), &[PD, AD, PI]),
+    new("filename|md5", file_hex(32), Halves("filename", "md5"), &[PD, AD, PI, EA]),
+    new("filename|pehash", FILE_PEHASH, Halves("filename", "pehash"), &[PD, AD, PI]),
+    new("filename|sha1", file_hex(40), Halves("filename", "sha1"), &[PD, AD, PI, EA]),
+    new("filename|sha224", file_hex(56), Halves("filename", "sha224"), &[PD, AD, PI]),
+    new("filename|sha256", file_hex(64), Halves("filename", "sha256"), &[PD, AD, PI, EA]),
+    new("filename|sha3-224", file_hex(56), Halves("filename", "sha3-224"), &[PD, AD, PI, EA]),
+    new("filename|sha3-256", file_hex(64), Halves("filename", "sha3-256"), &[PD, AD, PI, EA]),
+    new("filename|sha3-384", file_hex(96), Halves("filename", "sha3-384"), &[PD, AD, PI, EA]),
+    new("filename|sha3-512", file_hex(128), Halves("filename", "sha3-512"), &[PD, AD, PI, EA]),
+    new("filename|sha384", file_hex(96), Halves("filename", "sha384"), &[PD, AD, PI]),
+    new("filename|sha512", file_hex(128), Halves("filename", "sha512"), &[PD, AD, PI]),
+    new("filename|sha512/224", file_hex(56), Halves("filename", "sha512/224"), &[PD, AD, PI]),
+    new("filename|sha512/256", file_hex(64), Halves("filename", "sha512/256"), &[PD, AD, PI]),
+    new("filename|ssdeep", FILE_SSDEEP, Halves("filename", "ssdeep"), &[PD, AD, PI]),
+    new("filename|tlsh", FILE_TLSH, Halves("filename", "tlsh"), &[PD, AD, PI]),
+    new("filename|vhash", FILE_VHASH, Halves("filename", "vhash"), &[PD, AD, PI]),
+    new("first-name", TEXT, Other, &[PE]),
+    new("float", NUMBER, Other, &[OT]),
+    new("frequent-flyer-number", LINE, Other, &[PE]),
+    new("full-name", TEXT, Other, &[PE]),
+    new("gender", LINE, Other, &[PE]),
+    new("gene", TEXT, Other, &[AD]),
+    new("git-commit-id", COMMIT, Is("hash"), &[IR]),
+    new("github-organisation", LINE, Other, &[SN]),
+    new("github-repository", LINE, Other, &[SN, EA]),
+    new("github-username", LINE, Other, &[SN]),
+    new("hassh-md5", hex(32), Is("hash"), &[NA, PD, EA]),
+    new("hasshserver-md5", hex(32), Is("hash"), &[NA, PD, EA]),
+    new("hex", HEX_TEXT, Other, &[OT, IR, AV, PD, AD, PI, PM, NA, FF, ST]),
+    new("hostname", HOSTNAME, Is("hostname"), &[NA, PD, EA]),
+    new("hostname|port", HOSTNAME_PORT, Ported("hostname"), &[NA, PD]),
+    new("http-method", HTTP_METHOD, Other, &[NA]),
+    new("iban", BANK, Other, &[FF]),
+    new("identity-card-number", TEXT, Other, &[PE]),
+    new("impfuzzy", IMPFUZZY, Is("hash"), &[PD, AD, PI]),
+    new("imphash", hex(32), Is("hash"), &[PD, AD, PI]),
+    new("integer", INTEGER, Other, &[OT]),
+    new("ip-dst", IP, Is("ip"), &[NA, PD, EA]),
+    new("ip-dst|port", IP_PORT, Ported("ip-dst"), &[NA, PD, EA]),
+    new("ip-src", IP, Is("ip"), &[NA, PD, EA]),
+    new("ip-src|port", IP_PORT, Ported("ip-src"), &[NA, PD, EA]),
+    new("issue-date-of-the-visa", LINE, Other, &[PE]),
+    new("ja3-fingerprint-md5", hex(32), Is("hash"), &[NA, PD, EA]),
+    new("jabber-id", ACCOUNT, Other, &[SN]),
+    new("jarm-fingerprint", hex(62), Is("hash"), &[NA, PD, EA]),
+    new("kusto-query", TEXT, Other, &[AD]),
+    new("last-name", TEXT, Other, &[PE]),
+    new("link", LINK, Is("url"), &[EA, IR, AV, PD, ST]),
+    new("mac-address", MAC, Other, &[NA, PD, EA]),
+    new("mac-eui-64", EUI_64, Other, &[NA, PD, EA]),
+    new("malware-sample", SAMPLE, Halves("filename", "md5"), &[PD, AD, PI, EA]),
+    new("malware-type", LINE, Other, &[PD, PI]),
+    new("md5", hex(32), Is("hash"), &[PD, AD, PI, EA]),
+    new("middle-name", TEXT, Other, &[PE]),
+    new("mime-type", TEXT, Other, &[AD, PD, PI]),
+    new("mobile-application-id", LINE, Other, &[PD, PI]),
+    new("mutex", TEXT, Other, &[AD]),
+    new("named pipe", LINE, Other, &[AD]),
+    new("nationality", LINE, Other, &[PE]),
+    new("onion-address", ONION, Is("domain"), &[NA, PD, EA]),
+    new("other", TEXT, Other, &ALL_BUT_TARGETS),
+    new("passenger-name-record-locator-number", LINE, Other, &[PE]),
+    new("passport-country", LINE, Other, &[PE]),
+    new("passport-expiration", LINE, Other, &[PE]),
+    new("passport-number", LINE, Other, &[PE]),
+    new("pattern-in-file", TEXT, Other, &[PI, PD, AD, NA, EA]),
+    new("pattern-in-memory", TEXT, Other, &[PI, AD, EA]),
+    new("pattern-in-traffic", TEXT, Other, &[NA, PD, PI, EA]),
+    new("payment-details", LINE, Other, &[PE]),
+    new("pdb", LINE, Is("filename"), &[AD]),
+    new("pehash", PEHASH, Is("hash"), &[PD, PI]),
+    new("pgp-private-key", TEXT, Other, &[PE, AD, SN, OT]),
+    new("pgp-public-key", TEXT, Other, &[PE, AD, SN, OT]),
+    new("phone-number", PHONE, Other, &[PE, FF, OT]),
+    new("place-of-birth", LINE, Other, &[PE]),
+    new("place-port-of-clearance", LINE, Other, &[PE]),
+    new("place-port-of-onward-foreign-destination", LINE, Other, &[PE]),
+    new("place-port-of-original-embarkation", LINE, Other, &[PE]),
+    new("port", PORT, Other, &[NA, OT]),
+    new("primary-residence", LINE, Other, &[PE]),
+    new("process-state", TEXT, Other, &[AD]),
+    new("prtn", PHONE, Other, &[FF]),
+    new("redress-number", LINE, Other, &[PE]),
+    new("regkey", LINE, Is("registry"), &[PM, AD, EA]),
+    new("regkey|value", REGISTRY_VALUE, Halves("regkey", "other"), &[PM, AD, EA]),
+    new("sha1", hex(40), Is("hash"), &[PD, AD, PI, EA]),
+    new("sha224", hex(56), Is("hash"), &[PD, AD, PI]),
+    new("sha256", hex(64), Is("hash"), &[PD, AD, PI, EA]),
+    new("sha3-224", hex(56), Is("hash"), &[PD, AD, PI, EA]),
+    new("sha3-256", hex(64), Is("hash"), &[PD, AD, PI, EA]),
+    new("sha3-384", hex(96), Is("hash"), &[PD, AD, PI, EA]),
+    new("sha3-512", hex(128), Is("hash"), &[PD, AD, PI, EA]),
+    new("sha384", hex(96), Is("hash"), &[PD, AD, PI]),
+    new("sha512", hex(128), Is("hash"), &[PD, AD, PI]),
+    new("sha512/224", hex(56), Is("hash"), &[PD, AD, PI]),
+    new("sha512/256", hex(64), Is("hash"), &[PD, AD, PI]),
+    new("sigma", TEXT, Other, &[PI, PD, AD]),
+    new("size-in-bytes", WHOLE, Other, &[OT]),
+    new("snort", TEXT, Other, &[NA, EA]),
+    new("special-service-request", LINE, Other, &[PE]),
+    new("ssdeep", SSDEEP, Is("hash"), &[PD, AD, PI]),
+    new("ssh-fingerprint", SSH, Is("hash"), &[NA]),
+    new("stix2-pattern", TEXT, Other, &[PI, PD, AD, NA]),
+    new("suricata", TEXT, Other, &[NA, EA]),
+    new("target-email", EMAIL, Is("mail"), &[TD]),
+    new("target-external", LINE, Other, &[TD]),
+    new("target-location", LINE, Other, &[TD]),
+    new("target-machine", LINE, Is("hostname"), &[TD]),
+    new("target-org", LINE, Other, &[TD]),
+    new("target-user", LINE, Other, &[TD]),
+    new("telfhash", TELFHASH, Is("hash"), &[PD, AD, PI]),
+    new("text", TEXT, Other, &ALL_BUT_TARGETS),
+    new("threat-actor", LINE, Other, &[AT]),
+    new("tlsh", TLSH, Is("hash"), &[PD, PI]),
+    new("travel-details", LINE, Other, &[PE]),
+    new("twitter-id", LINE, Other, &[SN]),
+    new("uri", LINE, Is("uri_path"), &[NA]),
+    new("url", URL, Is("url"), &[NA, PD, EA]),
+    new("user-agent", LINE, Is("user-agent"), &[NA, PD, EA]),
+    new("uuid", UUID, Other, &[OT]),
+    new("vhash", VHASH, Is("hash"), &[PD, AD, PI]),
+    new("visa-number", LINE, Other, &[PE]),
+    new("vulnerability", VULNERABILITY, Other, &[EA, PD, PI]),
+    new("weakness", WEAKNESS, Other, &[EA, PD, PI]),
+    new("whois-creation-date", LINE, Other, &[AT]),
+    new("whois-registrant-email", EMAIL, Is("mail"), &[AT, PD, SN]),
+    new("whois-registrant-name", LINE, Other, &[AT]),
+    new("whois-registrant-org", LINE, Other, &[AT]),
+    new("whois-registrant-phone", PHONE, Other, &[AT]),
+    new("whois-registrar", LINE, Other, &[AT]),
+    new("windows-scheduled-task", LINE, Other, &[AD]),
+    new("windows-service-displayname", SERVICE, Other, &[AD]),
+    new("windows-service-name", SERVICE, Other, &[AD]),
+    new("x509-fingerprint-md5", certificate(32), Is("hash"), &[NA, PD, AD, PI, AT, EA]),
+    new("x509-fingerprint-sha1", certificate(40), Is("hash"), &[NA, PD, AD, PI, AT, EA]),
+    new("x509-fingerprint-sha256", certificate(64), Is("hash"), &[NA, PD, AD, PI, AT, EA]),
+    new("xmr", ALNUM, Other, &[FF]),
+    new("yara", TEXT, Other, &[PI, PD, AD]),
+    new("zeek", TEXT, Other, &[NA, EA]),
 ];

@@ -10,20 +10,20 @@ const PLAIN: &str = "MISP has the same type";
 
 /// Observable types that mean one thing, and what goes to MISP for them.
 #[derive(Debug)]
-pub(super) struct ObservableTypeRow {
+pub struct ObservableTypeRow {
     /// The name under which all of them count as one; TheHive's own spelling.
-    pub(super) fold: &'static str,
+    pub fold: &'static str,
     /// Further names, in lower case with `-` for `_`.
-    pub(super) names: &'static [&'static str],
+    pub names: &'static [&'static str],
     /// The MISP type, or how it is found.
-    pub(super) choice: TypeRule,
+    pub choice: TypeRule,
     /// Why this one; for the page.
-    pub(super) why: &'static str,
+    pub why: &'static str,
 }
 
 /// How the MISP type of an observable is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TypeRule {
+pub enum TypeRule {
     /// This type, and values of this type become this observable where TheHive has it.
     Same(&'static str),
     /// This type, one way only.
@@ -58,7 +58,7 @@ const fn line(
 
 /// Every observable type with a choice of its own. One that is named like a MISP type needs none.
 #[rustfmt::skip] // a name, its synonyms, its choice and its reason read as one
-pub(super) static CHOICES: [ObservableTypeRow; 49] = [
+pub static CHOICES: [ObservableTypeRow; 49] = [
     // TheHive 4 and 5
     line("ip", &["ip-address", "ipaddress", "ipv4", "ipv6", "cidr", "subnet", "network"], Address,
         "an IOC is most often where something went to, and detection looks there; the source of an \
@@ -67,8 +67,7 @@ pub(super) static CHOICES: [ObservableTypeRow; 49] = [
         "what is written like an address, a host with a port, an onion address or a URL goes as \
          that"),
     line("hostname", &["fqdn", "host", "host-name"], Name("hostname"),
-        "the full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without \
-         a \
+        "the full name of one machine; `fqdn` and `hostname` are the same to MISP. A name without a \
          dot is none for MISP and goes as `other`"),
     line("url", &[], Web,
         "`url` is for detection; `link`, which the built-in connector sent, is for reading. A bare \
@@ -77,13 +76,11 @@ pub(super) static CHOICES: [ObservableTypeRow; 49] = [
         host"),
     line("user-agent", &["useragent"], Same("user-agent"), PLAIN),
     line("mail", &["email", "e-mail", "mail-address", "email-address"], Sent("email-src"),
-        "a mail address worth reporting is most often the sender of a phishing mail; a recipient \
-         or \
+        "a mail address worth reporting is most often the sender of a phishing mail; a recipient or \
          registrant says so by tag"),
     line("mail-subject", &["email-subject", "subject"], Same("email-subject"), PLAIN),
     line("hash", &[], Hash,
-        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; \
-         with \
+        "by length and alphabet: md5, sha1, sha224, sha256, sha384, sha512, ssdeep, tlsh, jarm; with \
          colons a certificate's; what looks the same (imphash, ja3) says so by tag"),
     line("filename", &["file", "file-name", "file-path", "filepath", "path"], Same("filename"),
         "the name. A `file` observable becomes a `file` object with its name, hashes and size; \
@@ -144,7 +141,7 @@ pub(super) static CHOICES: [ObservableTypeRow; 49] = [
 ];
 
 /// The line for an observable type, however it is spelt.
-pub(super) fn find(data_type: &str) -> Option<&'static ObservableTypeRow> {
+pub fn find(data_type: &str) -> Option<&'static ObservableTypeRow> {
     let exact = CHOICES.iter().find(|line| line.fold == data_type);
     exact.or_else(|| {
         let name = fold_name(data_type);
@@ -155,13 +152,13 @@ pub(super) fn find(data_type: &str) -> Option<&'static ObservableTypeRow> {
 }
 
 /// The names, folded, of observable types that mean a MISP type exactly.
-pub(super) fn observable_names_for(kind: &str) -> impl Iterator<Item = &'static str> {
+pub fn observable_names_for(kind: &str) -> impl Iterator<Item = &'static str> {
     let means = move |line: &&ObservableTypeRow| matches!(line.choice, Same(same) if same == kind);
     CHOICES.iter().filter(means).flat_map(all_names)
 }
 
 /// All names, folded, of the line that an observable type begins.
-pub(super) fn synonyms(fold: &str) -> impl Iterator<Item = &'static str> {
+pub fn synonyms(fold: &str) -> impl Iterator<Item = &'static str> {
     CHOICES
         .iter()
         .filter(move |line| line.fold == fold)
@@ -173,7 +170,7 @@ fn all_names(line: &'static ObservableTypeRow) -> impl Iterator<Item = &'static 
 }
 
 /// A name in lower case with `-` for `_`: `mail_subject` and `Mail-Subject` are one.
-pub(super) fn fold_name(name: &str) -> Cow<'_, str> {
+pub fn fold_name(name: &str) -> Cow<'_, str> {
     if name
         .bytes()
         .any(|byte| byte == b'_' || byte.is_ascii_uppercase())
@@ -185,6 +182,6 @@ pub(super) fn fold_name(name: &str) -> Cow<'_, str> {
 }
 
 /// What an observable type counts as: `fqdn` as `hostname`, `mail_subject` as `mail-subject`.
-pub(super) fn canonical_type(data_type: &str) -> Cow<'_, str> {
+pub fn canonical_type(data_type: &str) -> Cow<'_, str> {
     find(data_type).map_or_else(|| fold_name(data_type), |line| Cow::Borrowed(line.fold))
 }

@@ -10,10 +10,10 @@ pub struct Overrides(Vec<Override>);
 
 /// One checked line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Override {
+pub struct Override {
     data_type: String,
-    pub(super) category: &'static str,
-    pub(super) kind: &'static str,
+    pub category: &'static str,
+    pub kind: &'static str,
 }
 
 impl Overrides {
@@ -42,7 +42,7 @@ impl Overrides {
     }
 
     /// The line for an observable type: its own, else that of a type that means the same.
-    pub(super) fn find(&self, data_type: &str) -> Option<&Override> {
+    pub fn find(&self, data_type: &str) -> Option<&Override> {
         if self.0.is_empty() {
             return None;
         }

@@ -4,98 +4,54 @@
 //! More is undone than MISP would: any case (`[DOT]`), and in composites and every mail type. What
 //! we then send is what MISP stores.
 
-use std::borrow::Cow;
-
 const SCHEMES: [&str; 5] = ["hxxp", "hxtp", "htxp", "meow", "h[tt]p"];
-const DOTS: [&str; 3] = ["[.]", "[dot]", "(dot)"];
-const ATS: [&str; 2] = ["[@]", "[at]"];
+const DOTS: [(&str, &str); 3] = [("[.]", "."), ("[dot]", "."), ("(dot)", ".")];
 
 /// `hxxp://a[.]b` as `http://a.b`.
-pub(super) fn url(value: &str) -> Cow<'_, str> {
-    let mut found = refang_scheme(value);
-    for (written, meant) in [("[hxxp://]", "http://"), ("[:]", ":")] {
-        found = map_cow(found, |text| replace_bracketed(text, &[written], meant));
+pub fn url(value: &str) -> String {
+    let hidden = SCHEMES
+        .iter()
+        .find_map(|scheme| strip_prefix_ignore_case(value, scheme));
+    let marks = [("[hxxp://]", "http://"), ("[:]", ":")];
+    match hidden {
+        Some(rest) => replace_bracketed(&format!("http{rest}"), &marks),
+        None => replace_bracketed(value, &marks),
     }
-    map_cow(found, dots)
 }
 
 /// `a[.]b` as `a.b`, for addresses and names.
-pub(super) fn dots(value: &str) -> Cow<'_, str> {
-    replace_bracketed(value, &DOTS, ".")
+pub fn dots(value: &str) -> String {
+    replace_bracketed(value, &[])
 }
 
 /// `a[@]b[.]c` as `a@b.c`.
-pub(super) fn mail(value: &str) -> Cow<'_, str> {
-    map_cow(dots(value), |text| replace_bracketed(text, &ATS, "@"))
+pub fn mail(value: &str) -> String {
+    replace_bracketed(value, &[("[@]", "@"), ("[at]", "@")])
 }
 
-/// A further change of a text that may already be a changed one.
-pub(super) fn map_cow<'a>(
-    value: Cow<'a, str>,
-    change: impl for<'b> Fn(&'b str) -> Cow<'b, str>,
-) -> Cow<'a, str> {
-    match value {
-        Cow::Borrowed(text) => change(text),
-        Cow::Owned(text) => match change(&text) {
-            Cow::Owned(changed) => Cow::Owned(changed),
-            Cow::Borrowed(same) if same.len() == text.len() => Cow::Owned(text),
-            Cow::Borrowed(part) => Cow::Owned(part.to_owned()),
-        },
-    }
-}
+/// Replaces hidden dots, and what is hidden in `more` ways, in any case.
+fn replace_bracketed(value: &str, more: &[(&str, &str)]) -> String {
+    let (mut done, mut rest) = (String::with_capacity(value.len()), value);
 
-fn refang_scheme(value: &str) -> Cow<'_, str> {
-    for fanged in SCHEMES {
-        if let Some(rest) = strip_prefix_ignore_case(value, fanged) {
-            return Cow::Owned(format!("http{rest}"));
-        }
-    }
-
-    Cow::Borrowed(value)
-}
-
-fn replace_bracketed<'a>(value: &'a str, written: &[&str], meant: &str) -> Cow<'a, str> {
-    let Some(first) = value.find(['[', '(']) else {
-        return Cow::Borrowed(value);
-    };
-    let (mut done, mut rest) = (String::new(), value);
-    let mut at = first;
-    let mut changed = false;
-
-    while let Some((before, tail)) = rest.split_at_checked(at) {
-        done.push_str(before);
-        rest = match written
+    while let Some(at) = rest.find(['[', '(']) {
+        let (before, tail) = rest.split_at(at);
+        let (bracket, behind) = tail.split_at(1);
+        let hidden = DOTS
             .iter()
-            .find_map(|form| strip_prefix_ignore_case(tail, form))
-        {
-            Some(tail) => {
-                done.push_str(meant);
-                changed = true;
-                tail
-            }
+            .chain(more)
+            .find_map(|(written, meant)| Some((*meant, strip_prefix_ignore_case(tail, written)?)));
+        let (meant, behind) = hidden.unwrap_or((bracket, behind));
 
-            None => {
-                let (bracket, tail) = tail.split_at_checked(1).unwrap_or((tail, ""));
-                done.push_str(bracket);
-                tail
-            }
-        };
-
-        let Some(next) = rest.find(['[', '(']) else {
-            break;
-        };
-        at = next;
+        done.push_str(before);
+        done.push_str(meant);
+        rest = behind;
     }
 
-    if changed {
-        Cow::Owned(done + rest)
-    } else {
-        Cow::Borrowed(value)
-    }
+    done + rest
 }
 
 /// What follows a beginning, in any case.
-fn strip_prefix_ignore_case<'a>(value: &'a str, beginning: &str) -> Option<&'a str> {
+pub fn strip_prefix_ignore_case<'a>(value: &'a str, beginning: &str) -> Option<&'a str> {
     let (start, rest) = value.split_at_checked(beginning.len())?;
     start.eq_ignore_ascii_case(beginning).then_some(rest)
 }
@@ -118,11 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn leaves_brackets_that_hide_nothing_and_allocates_nothing_for_them() {
-        assert!(matches!(
-            url("http://[2001:db8::1]/a(b)[c]"),
-            Cow::Borrowed(_)
-        ));
-        assert!(matches!(dots("ä[ö]"), Cow::Borrowed(_)));
+    fn leaves_brackets_that_hide_nothing() {
+        for same in ["http://[2001:db8::1]/a(b)[c]", "ä[ö]", "[", "(["] {
+            assert_eq!([url(same), dots(same), mail(same)], [same; 3]);
+        }
     }
 }

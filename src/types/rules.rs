@@ -3,100 +3,74 @@
 //! changes). No API shows a user which rules a MISP has: what its administrators changed in them is
 //! not known here.
 
-/// A rule: what is replaced in any case, and by what. `?` is any character, `#` a digit, `*` as few
-/// characters as possible.
-type Rule = (&'static str, &'static str);
+use super::patterns::Pattern;
 
-/// In MISP's order. Those of its rules that can never match, or that only keep values out, are left
-/// out.
-const RULES: [Rule; 19] = [
-    ("?:?ProgramData?", r"%ALLUSERSPROFILE%\"),
+/// What is replaced, and by what, in MISP's order. Those of its rules that can never match, or that
+/// only keep values out, are left out.
+static RULES: [(Pattern, &str); 17] = [
+    (Pattern::new(r"(?i).:.ProgramData."), r"%ALLUSERSPROFILE%\"),
     (
-        "?:?Documents and Settings?All Users?",
+        Pattern::new(r"(?i).:.Documents and Settings.All Users."),
         r"%ALLUSERSPROFILE%\",
     ),
-    ("?:?Program Files?Common Files?", r"%COMMONPROGRAMFILES%\"),
-    (r"?:?Users\*\AppData?Local?Temp?", r"%TEMP%\"),
-    ("?:?Program Files?", r"%PROGRAMFILES%\"),
-    ("?:?Users?Public?", r"%PUBLIC%\"),
     (
-        r"?:?Documents and Settings\*\Local Settings?Temp?",
+        Pattern::new(r"(?i).:.Program Files.Common Files."),
+        r"%COMMONPROGRAMFILES%\",
+    ),
+    (
+        Pattern::new(r"(?i).:.Users\\.*?\\AppData.Local.Temp."),
         r"%TEMP%\",
     ),
-    (r"?:?Users\*\AppData?Local?", r"%LOCALAPPDATA%\"),
-    (r"?:?Users\*\AppData?Roaming?", r"%APPDATA%\"),
-    (r"?:?Users\*\Application Data?", r"%APPDATA%\"),
-    (r"?:?Windows\*\Application Data?", r"%APPDATA%\"),
-    (r"?:?Users\*\", r"%USERPROFILE%\"),
-    (r"?:?DOCUME~1?\*\", r"%USERPROFILE%\"),
-    (r"?:?Documents and Settings\*\", r"%USERPROFILE%\"),
-    ("?:?Windows?", r"%WINDIR%\"),
+    (Pattern::new(r"(?i).:.Program Files."), r"%PROGRAMFILES%\"),
+    (Pattern::new(r"(?i).:.Users.Public."), r"%PUBLIC%\"),
     (
-        "?REGISTRY?USER?S-#-#-##-#########-##########-#########-####",
-        "HKCU",
+        Pattern::new(r"(?i).:.Documents and Settings\\.*?\\Local Settings.Temp."),
+        r"%TEMP%\",
     ),
     (
-        "?REGISTRY?USER?S-#-#-##-##########-##########-#########-####",
-        "HKCU",
+        Pattern::new(r"(?i).:.Users\\.*?\\AppData.Local."),
+        r"%LOCALAPPDATA%\",
     ),
     (
-        "?REGISTRY?USER?S-#-#-##-##########-##########-##########-####",
+        Pattern::new(r"(?i).:.Users\\.*?\\AppData.Roaming."),
+        r"%APPDATA%\",
+    ),
+    (
+        Pattern::new(r"(?i).:.Users\\.*?\\Application Data."),
+        r"%APPDATA%\",
+    ),
+    (
+        Pattern::new(r"(?i).:.Windows\\.*?\\Application Data."),
+        r"%APPDATA%\",
+    ),
+    (Pattern::new(r"(?i).:.Users\\.*?\\"), r"%USERPROFILE%\"),
+    (Pattern::new(r"(?i).:.DOCUME~1.\\.*?\\"), r"%USERPROFILE%\"),
+    (
+        Pattern::new(r"(?i).:.Documents and Settings\\.*?\\"),
+        r"%USERPROFILE%\",
+    ),
+    (Pattern::new(r"(?i).:.Windows."), r"%WINDIR%\"),
+    (
+        Pattern::new(
+            r"(?i).REGISTRY.USER.S-\d-\d-\d\d-(\d{9}-\d{10}-\d{9}|\d{10}-\d{10}-\d{9,10})-\d{4}",
+        ),
         "HKCU",
     ),
-    ("?REGISTRY?MACHINE?", r"HKLM\"),
+    (Pattern::new(r"(?i).REGISTRY.MACHINE."), r"HKLM\"),
 ];
 
-/// Longer values are not looked at, in bytes: no path is as long, and every place in one may be the
-/// beginning of a match.
+/// Longer values are not looked at, in bytes: no path is as long.
 const LONGEST: usize = 4 << 10;
 
 /// The value as the rules leave it; none if they leave it as it is.
-pub(super) fn apply_import_rules(value: &str) -> Option<String> {
+pub fn apply_import_rules(value: &str) -> Option<String> {
     if value.len() > LONGEST {
         return None;
     }
-    let changed = RULES
-        .iter()
-        .fold(value.to_owned(), |value, rule| apply_rule(&value, rule));
+    let changed = RULES.iter().fold(value.to_owned(), |value, (pattern, by)| {
+        pattern.replace_all(&value, by)
+    });
     (changed != value).then_some(changed)
-}
-
-fn apply_rule(value: &str, (pattern, by): &Rule) -> String {
-    let (mut done, mut rest) = (String::with_capacity(value.len()), value);
-
-    while let Some(c) = rest.chars().next() {
-        let (text, behind) = match match_prefix(pattern, rest) {
-            Some(behind) => (*by, behind),
-            None => rest.split_at(c.len_utf8()),
-        };
-        done.push_str(text);
-        rest = behind;
-    }
-
-    done
-}
-
-/// What is left of a text behind what matches at its beginning.
-fn match_prefix<'a>(pattern: &str, text: &'a str) -> Option<&'a str> {
-    let Some(wanted) = pattern.chars().next() else {
-        return Some(text);
-    };
-    let next = pattern.get(wanted.len_utf8()..)?;
-    if wanted == '*' {
-        return text
-            .char_indices()
-            .take_while(|(_, c)| *c != '\n')
-            .find_map(|(at, _)| match_prefix(next, text.get(at..)?));
-    }
-
-    let c = text.chars().next()?;
-    let is_it = match wanted {
-        '?' => c != '\n',
-        '#' => c.is_ascii_digit(),
-        _ => wanted.eq_ignore_ascii_case(&c),
-    };
-
-    match_prefix(next, text.get(c.len_utf8()..)?).filter(|_| is_it)
 }
 
 #[cfg(test)]

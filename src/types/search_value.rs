@@ -4,18 +4,17 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::capabilities::MispCapabilities;
 use super::detect;
 use super::equal::{are_equal, equality_key};
-use super::misp_types::{self, MispType, ObservableTarget, TABLE, ValueFormat};
-use super::normalise::normalise;
+use super::misp_types::{MispType, TABLE, find_row};
 use super::observable_types;
+use super::refang::strip_prefix_ignore_case;
 use super::rules::apply_import_rules;
-use super::validate::is_valid;
+use super::validate::{is_valid, normalise};
 use crate::text::trim_pasted;
 
 /// A value that an analyst looks up, as an observable of some type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SearchValue {
     /// Ways of writing it, each once: first as it was given, then as MISP stores it.
     spellings: Vec<String>,
@@ -47,7 +46,6 @@ pub enum Likeness {
 
 impl Likeness {
     /// In words; nothing for what is the same.
-    #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
             Self::Same => "",
@@ -59,79 +57,65 @@ impl Likeness {
 
 impl SearchValue {
     /// Takes an observable's type, however it is spelt, and its data.
-    #[must_use]
     pub fn new(data_type: &str, data: &str) -> Self {
-        let (given, fold) = (
-            trim_pasted(data),
-            observable_types::canonical_type(data_type),
-        );
-        let usual = misp_types::find_row(detect::guess(data_type, given).kind);
-        let is_pair = given.contains('|');
+        let given = trim_pasted(data);
+        let fold = observable_types::canonical_type(data_type);
+        let usual = find_row(detect::guess(data_type, given).kind);
         // "other" and a type that is not known tell nothing: any type is tried that fits the value.
         let is_any = fold == "other"
-            || (observable_types::find(data_type).is_none()
-                && misp_types::find_row(&fold).is_none());
-        let stands = |row: &&MispType| {
-            is_meant_by(row.import, &fold) || (is_pair && row.is_composite()) || is_any
-        };
-        let rows: Vec<&MispType> = TABLE.iter().filter(stands).chain(usual).collect();
-        let is_number = fold == "autonomous-system";
-
-        let (spellings, numbers, keys) = (Vec::new(), Vec::new(), HashSet::new());
+            || (observable_types::find(data_type).is_none() && find_row(&fold).is_none());
+        let is_pair = given.contains('|');
+        let is_covered =
+            |row: &&MispType| is_any || is_meant_by(row, &fold) || (is_pair && row.is_composite());
 
         let mut sought = Self {
-            spellings,
-            numbers,
-            rewritten: Vec::new(),
-            keys,
-            is_number,
+            is_number: fold == "autonomous-system",
             usual,
-            rows,
+            rows: TABLE.iter().filter(is_covered).chain(usual).collect(),
+            ..Self::default()
         };
 
         sought.add_spelling(given.to_owned());
         // Somebody may have pasted the same into MISP.
         sought.add_spelling(data.trim().to_owned());
-
         for row in sought.rows.clone() {
             let is_meant = !is_any || usual.is_some_and(|usual| usual.kind == row.kind);
-            match stored_spelling(row, given, is_meant) {
-                Some(stored) if is_numeric(row) => {
-                    // MISP changes a value once: of `tel:0049…` it keeps the zeros, which it takes
-                    // for `+` in `0049…`.
-                    let zeros = stored.strip_prefix('+').map(|digits| format!("00{digits}"));
-                    let written = zeros.into_iter().chain([stored]);
-                    sought.numbers.extend(written.map(|one| (row.kind, one)));
-                }
-                // A type that only writes it in another case is not why it was looked up.
-                Some(stored) if is_meant || !are_equal(&stored, given) => {
-                    sought.add_spelling(stored)
-                }
-                Some(_) | None => {}
+            sought.add_stored_spelling(row, given, is_meant);
+        }
+        for spelling in sought.spellings.clone() {
+            for one in host_spellings(&spelling) {
+                sought.add_spelling(one);
             }
         }
 
-        sought
-            .spellings
+        let spellings = sought.spellings.iter();
+        sought.rewritten = spellings
             .clone()
-            .iter()
-            .flat_map(|one| host_spellings(one))
-            .for_each(|one| sought.add_spelling(one));
-
-        sought.rewritten = sought
-            .spellings
-            .iter()
             .filter_map(|one| apply_import_rules(one))
             .collect();
-
-        sought.keys = sought
-            .spellings
-            .iter()
+        sought.keys = spellings
             .map(|one| equality_key(one))
             .filter(|key| !key.is_empty())
             .collect();
 
         sought
+    }
+
+    /// Adds how MISP stores the value as this type; `is_meant` if the analyst means the type.
+    fn add_stored_spelling(&mut self, row: &'static MispType, given: &str, is_meant: bool) {
+        let Some(stored) = stored_spelling(row, given, is_meant) else {
+            return;
+        };
+        if is_numeric(row) {
+            // MISP changes a value once: of `tel:0049…` it keeps the zeros, which it takes for `+`
+            // in `0049…`.
+            let zeros = stored.strip_prefix('+').map(|digits| format!("00{digits}"));
+            let written = zeros.into_iter().chain([stored]);
+            self.numbers.extend(written.map(|one| (row.kind, one)));
+        } else if is_meant || !are_equal(&stored, given) {
+            // A type that only writes it in another case is not why it was looked up.
+            self.add_spelling(stored);
+        }
     }
 
     fn add_spelling(&mut self, one: String) {
@@ -143,26 +127,21 @@ impl SearchValue {
     /// What is to be searched for: every spelling, and of what is written as a composite its first
     /// half, since MISP compares halves alone (its `AppModel.php`, `generic_add_filter` over
     /// `value1` and `value2`). None for no value, or for one that MISP takes for none.
-    #[must_use]
     pub fn search_terms(&self) -> Vec<&str> {
         let numbers = self.numbers.iter().map(|(_, number)| number);
-        let wholes: Vec<&str> = self
+        let wholes = self
             .spellings
             .iter()
             .chain(numbers)
             .chain(&self.rewritten)
-            .map(String::as_str)
-            .collect();
-
+            .map(String::as_str);
         let halves = wholes
-            .iter()
+            .clone()
             .filter_map(|one| one.split_once('|'))
             .map(|(first, _)| first.trim());
         let mut known = HashSet::new();
 
         wholes
-            .iter()
-            .copied()
             .chain(halves)
             .filter(|one| !equality_key(one).is_empty() && known.insert(*one))
             .collect()
@@ -170,36 +149,22 @@ impl SearchValue {
 
     /// How an attribute of this MISP type and value is the value, or has it as a half, if so. The
     /// port of a composite is no value of its own.
-    #[must_use]
     pub fn compare_attribute(&self, kind: &str, value: &str) -> Option<Likeness> {
-        let row = misp_types::find_row(kind);
+        let row = find_row(kind);
         let whole = self.compare_value(row, value);
-        // A feed may have it as `192.0.2.1:80`.
-        let stored = row
-            .filter(|row| row.is_composite())
-            .map(|row| normalise(row.kind, value));
-        let value = stored.as_deref().unwrap_or(value);
-        let Some((first, second)) = value.split_once('|').filter(|_| whole.is_none()) else {
+        if whole.is_some() {
             return whole;
-        };
+        }
+        // The halves of a type that is not known may be anything.
+        let unknown = || kind.contains('|').then_some(("", Some("")));
+        let (left, right) = row.map_or_else(unknown, MispType::halves)?;
+        // A feed may have it as `192.0.2.1:80`.
+        let stored = row.map_or_else(|| value.to_owned(), |row| normalise(row.kind, value));
+        let (first, second) = stored.split_once('|')?;
 
-        let halves = match row.map(|row| row.import) {
-            Some(ObservableTarget::Halves(left, right)) => [
-                self.compare_value(misp_types::find_row(left), first),
-                self.compare_value(misp_types::find_row(right), second),
-            ],
-            Some(ObservableTarget::Ported(left)) => {
-                [self.compare_value(misp_types::find_row(left), first), None]
-            }
-            Some(ObservableTarget::Is(_) | ObservableTarget::Other) => [None, None],
-            None if kind.contains('|') => [
-                self.compare_value(None, first),
-                self.compare_value(None, second),
-            ],
-            None => [None, None],
-        };
-
-        halves.into_iter().flatten().min()
+        let of_first = self.compare_value(find_row(left), first);
+        let of_second = right.and_then(|right| self.compare_value(find_row(right), second));
+        of_first.into_iter().chain(of_second).min()
     }
 
     /// If this is one of the spellings, or would be, once MISP had stored it as a type that the
@@ -214,13 +179,10 @@ impl SearchValue {
         let stored = row.and_then(|row| Some((row, stored_spelling(row, value, true)?)));
 
         let as_stored = stored.and_then(|(row, stored)| match is_numeric(row) {
-            true => {
-                let is_it = self
-                    .numbers
-                    .iter()
-                    .any(|(kind, number)| *kind == row.kind && *number == stored);
-                is_it.then_some(Likeness::Same)
-            }
+            true => self
+                .numbers
+                .contains(&(row.kind, stored))
+                .then_some(Likeness::Same),
             false => self.compare_spelling(Some(row), &stored),
         });
 
@@ -235,17 +197,13 @@ impl SearchValue {
                 .any(|one| fold_case(row, one) == value)
         };
 
-        let key = equality_key(value);
-
         if is_same(row) || is_same(self.usual) {
             Some(Likeness::Same)
-        } else if self.keys.contains(&key) {
+        } else if self.keys.contains(&equality_key(value)) {
             Some(Likeness::OtherCase)
         } else {
-            self.rewritten
-                .iter()
-                .any(|one| are_equal(one, value))
-                .then_some(Likeness::Rewritten)
+            let is_rewritten = self.rewritten.iter().any(|one| are_equal(one, value));
+            is_rewritten.then_some(Likeness::Rewritten)
         }
     }
 
@@ -256,25 +214,30 @@ impl SearchValue {
 
 /// True if attributes that become this are what an observable type means. A domain may be stored as
 /// a host name, and a host name as a domain.
-fn is_meant_by(import: ObservableTarget, fold: &str) -> bool {
+fn is_meant_by(row: &MispType, fold: &str) -> bool {
     let is_name = |data_type: &str| ["domain", "hostname"].contains(&data_type);
-
-    match import {
-        ObservableTarget::Is(data_type) => {
-            data_type == fold || (is_name(data_type) && is_name(fold))
-        }
-        ObservableTarget::Other => fold == "other",
-        ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => false,
-    }
+    row.observable_type()
+        .is_some_and(|data_type| data_type == fold || (is_name(data_type) && is_name(fold)))
 }
 
 /// True for types whose values lose so much when MISP stores them that what is left means nothing
 /// elsewhere: `AS1` is `1`.
 fn is_numeric(row: &MispType) -> bool {
-    matches!(
-        row.form,
-        ValueFormat::As | ValueFormat::Card | ValueFormat::Phone | ValueFormat::Bank
-    )
+    row.kind == "AS" || loses_signs(row)
+}
+
+/// True for numbers of which MISP keeps digits and letters alone.
+fn loses_signs(row: &MispType) -> bool {
+    const KINDS: [&str; 7] = [
+        "bic",
+        "bin",
+        "cc-number",
+        "iban",
+        "phone-number",
+        "prtn",
+        "whois-registrant-phone",
+    ];
+    KINDS.contains(&row.kind)
 }
 
 /// The value as MISP stores it for a type; none if it would refuse it, or make of it what the
@@ -283,25 +246,18 @@ fn is_numeric(row: &MispType) -> bool {
 fn stored_spelling(row: &MispType, value: &str, is_meant: bool) -> Option<String> {
     const GROUPING: &str = " +-().";
 
-    let number = value
-        .split_at_checked(4)
-        .filter(|(start, _)| start.eq_ignore_ascii_case("tel:"));
+    let number = strip_prefix_ignore_case(value, "tel:").unwrap_or(value);
     let is_digits = || {
         number
-            .map_or(value, |(_, number)| number)
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || GROUPING.contains(c))
     };
+    if row.kind == "boolean" || (loses_signs(row) && !is_meant && !is_digits()) {
+        return None;
+    }
 
-    let means_it = match row.form {
-        ValueFormat::Bool => false,
-        ValueFormat::Card | ValueFormat::Phone | ValueFormat::Bank => is_meant || is_digits(),
-        _ => true,
-    };
-
-    let stored = means_it.then(|| normalise(row.kind, value))?;
-
-    is_valid(row, &stored, &MispCapabilities::newest()).then_some(stored)
+    let stored = normalise(row.kind, value);
+    is_valid(row, &stored).then_some(stored)
 }
 
 /// A name, or a URL with one, with the name in the other script: MISP stores what it was given, and
@@ -311,20 +267,16 @@ fn host_spellings(value: &str) -> Vec<String> {
     if !host.contains('.') || host.contains(char::is_whitespace) {
         return Vec::new();
     }
-    let unicode = || idna::domain_to_unicode(host).0;
     let mut hosts = match host.is_ascii() {
-        true if host.to_ascii_lowercase().contains("xn--") => vec![unicode()],
+        true if host.to_ascii_lowercase().contains("xn--") => vec![idna::domain_to_unicode(host).0],
         true => Vec::new(),
         false => idna::domain_to_ascii(host).into_iter().collect(),
     };
 
     if !before.is_empty() {
-        let last = host
-            .rsplit_once('.')
-            .map(|(first, last)| (first.to_owned(), last.to_owned()))
-            .unwrap_or_default();
+        let (first, last) = host.rsplit_once('.').unwrap_or_default();
         for dot in ["[dot]", "(dot)"] {
-            hosts.extend([host.replace('.', dot), format!("{}{dot}{}", last.0, last.1)]);
+            hosts.extend([host.replace('.', dot), format!("{first}{dot}{last}")]);
         }
     }
 
@@ -359,30 +311,22 @@ fn fold_case<'a>(row: Option<&MispType>, value: &'a str) -> Cow<'a, str> {
     let Some(row) = row else {
         return Cow::Borrowed(value);
     };
-    let is_text = matches!(
-        row.form,
-        ValueFormat::Ssdeep | ValueFormat::Impfuzzy | ValueFormat::Ssh | ValueFormat::Vhash
-    );
+    let is_text = ["ssdeep", "impfuzzy", "ssh-fingerprint", "vhash"].contains(&row.kind);
 
-    let is_caseless = match row.import {
-        ObservableTarget::Is("hash") => !is_text,
-        ObservableTarget::Is("filename") => is_windows_name(value),
-        ObservableTarget::Is("url") => {
+    let is_caseless = match row.observable_type() {
+        Some("hash") => !is_text,
+        Some("filename") => is_windows_name(value),
+        Some("url") => {
             let (before, host, behind) = split_host(value);
-            let scheme = before.find("://").map_or(0, |at| at + 3);
-            let (scheme, user) = before.split_at(scheme);
+            let (scheme, user) = before.split_at(before.find("://").map_or(0, |at| at + 3));
             return Cow::Owned(format!(
                 "{}{user}{}{behind}",
                 scheme.to_lowercase(),
                 host.to_lowercase()
             ));
         }
-        ObservableTarget::Is(data_type) => {
-            ["ip", "domain", "hostname", "mail", "registry"].contains(&data_type)
-        }
-        ObservableTarget::Other | ObservableTarget::Halves(..) | ObservableTarget::Ported(_) => {
-            false
-        }
+        Some("ip" | "domain" | "hostname" | "mail" | "registry") => true,
+        _ => false,
     };
 
     if is_caseless {
@@ -394,13 +338,13 @@ fn fold_case<'a>(row: Option<&MispType>, value: &'a str) -> Cow<'a, str> {
 
 /// True for the name of a file that only Windows has, whose names have no case.
 fn is_windows_name(name: &str) -> bool {
-    const ENDINGS: [&str; 17] = [
-        "bat", "cmd", "com", "cpl", "dll", "exe", "hta", "lnk", "msi", "ocx", "pif", "ps1", "scr",
-        "sys", "vbe", "vbs", "wsf",
-    ];
+    const ENDINGS: &str = "bat cmd com cpl dll exe hta lnk msi ocx pif ps1 scr sys vbe vbs wsf";
 
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    name.contains('\\') || ENDINGS.iter().any(|one| one.eq_ignore_ascii_case(ending))
+    name.contains('\\')
+        || ENDINGS
+            .split(' ')
+            .any(|one| one.eq_ignore_ascii_case(ending))
 }
 
 #[cfg(test)]

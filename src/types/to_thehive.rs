@@ -5,14 +5,13 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
-use super::capabilities::{MispCapabilities, ObservableTypeSet};
-use super::composites;
+use super::capabilities::ObservableTypeSet;
+use super::composites::{self, MispTags, push_once};
 use super::detect;
 use super::mapped::ObservableInput;
-use super::misp_types::{self, MispType, ObservableTarget};
-use super::normalise::normalise_fully;
-use super::tags::{MispTags, category_tag, composite_tag, type_tag};
+use super::misp_types::{self, MispType};
 use super::validate::{self, ValidationError};
+use crate::tags::{self, Link};
 
 /// A MISP attribute as it was read.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +66,7 @@ impl Observable {
         let (mine, theirs) = (is_plain(&self.tags), is_plain(&other.tags));
         if mine != theirs {
             let usual = detect::guess(&self.data_type, &self.data).kind;
-            push_once(&mut self.tags, type_tag(usual));
+            push_once(&mut self.tags, tags::build(tags::TYPE, usual));
         }
         for tag in other.tags {
             push_once(&mut self.tags, tag);
@@ -78,51 +77,29 @@ impl Observable {
 /// The tags of a file that lead back to the attribute whose file it is: its type always, since a
 /// file in TheHive may be either, and its category unless the type has it by itself.
 pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
-    let mut tags = vec![type_tag(kind)];
-
-    tag_category(
-        &mut tags,
-        &AttributeInput {
-            kind,
-            category,
-            value: "",
-            uuid: "",
-            event: Uuid::nil(),
-        },
-    );
-
+    let mut tags = vec![tags::build(tags::TYPE, kind)];
+    tags.extend(category_tag(kind, category));
     tags
 }
 
 /// The tag that an observable needs once it is `other`, since TheHive refused its type, so that it
 /// goes back as what it is; none if its tags say that already.
-#[must_use]
 pub fn type_tag_of(data_type: &str, data: &str, tags: &[String]) -> Option<String> {
     let words = MispTags::from_tags(tags);
+    let observable = ObservableInput {
+        data_type,
+        data,
+        tags,
+    };
+    let kind = composites::half_kind(&observable, &words)
+        .unwrap_or_else(|| detect::guess(data_type, data).kind);
 
-    let half = composites::half_kind(
-        &ObservableInput {
-            data_type,
-            data,
-            tags,
-        },
-        &words,
-    );
-
-    let kind = half.unwrap_or_else(|| detect::guess(data_type, data).kind);
-
-    (words.types.is_empty() && kind != "other").then(|| type_tag(kind))
+    (words.types.is_empty() && kind != "other").then(|| tags::build(tags::TYPE, kind))
 }
 
 fn is_plain(tags: &[String]) -> bool {
     let words = MispTags::from_tags(tags);
     words.types.is_empty() && words.composites.is_empty()
-}
-
-fn push_once(tags: &mut Vec<String>, tag: String) {
-    if !tags.contains(&tag) {
-        tags.push(tag);
-    }
 }
 
 /// What an attribute becomes: one observable, or two for a composite without a port.
@@ -139,58 +116,43 @@ pub fn to_observables(
     }
 
     let Some(row) = misp_types::find_row(attribute.kind) else {
-        return map_unknown_type(attribute);
+        let value = check_filled(attribute.value.trim().to_owned())?;
+        let tags = vec![tags::build(tags::TYPE, attribute.kind)];
+        return Ok(vec![build(attribute, "other".into(), value, tags)]);
     };
-    let value = normalise_fully(row.form, attribute.value);
-    if value.is_empty() {
-        return Err(ValidationError::new("Value cannot be empty."));
-    }
+    let value = check_filled(row.form.normalise(attribute.value))?;
 
-    if !validate::is_valid(row, &value, &MispCapabilities::newest()) && !is_storable(row, &value) {
-        return Ok(vec![map_whole(attribute, value, Cow::Borrowed("other"))]);
+    if !validate::is_valid(row, &value) && !is_storable(row, &value) {
+        return Ok(vec![map_whole(attribute, value, "other".into())]);
     }
-    Ok(match row.import {
-        ObservableTarget::Is(_) | ObservableTarget::Other => vec![map_whole(
+    Ok(match row.halves() {
+        None => vec![map_whole(
             attribute,
             value,
             data_types.observable_type(row.kind),
         )],
-        ObservableTarget::Halves(left, right) => {
-            map_halves(attribute, row, &value, [left, right], data_types)
-        }
-        ObservableTarget::Ported(left) => {
-            vec![map_ported(attribute, row, &value, left, data_types)]
-        }
+        Some((left, right)) => map_halves(attribute, &value, left, right, data_types),
     })
+}
+
+fn check_filled(value: String) -> Result<String, ValidationError> {
+    match value.is_empty() {
+        true => Err(ValidationError::new("Value cannot be empty.")),
+        false => Ok(value),
+    }
 }
 
 /// `filename|impfuzzy`, which no known MISP checks without an error, may still stand in a feed.
 fn is_storable(row: &MispType, value: &str) -> bool {
-    row.form == misp_types::ValueFormat::FileImpfuzzy
+    row.kind == "filename|impfuzzy"
         && value
             .split_once('|')
             .is_some_and(|(name, hash)| !name.is_empty() && !hash.contains('|'))
 }
 
-fn map_unknown_type(attribute: &AttributeInput<'_>) -> Result<Vec<Observable>, ValidationError> {
-    let value = attribute.value.trim();
-    if value.is_empty() {
-        return Err(ValidationError::new("Value cannot be empty."));
-    }
-
-    let mut tags = vec![type_tag(attribute.kind)];
-    tag_category(&mut tags, attribute);
-
-    Ok(vec![Observable {
-        data_type: Cow::Borrowed("other"),
-        data: value.to_owned(),
-        tags,
-    }])
-}
-
 fn map_whole(
     attribute: &AttributeInput<'_>,
-    value: Cow<'_, str>,
+    value: String,
     data_type: Cow<'static, str>,
 ) -> Observable {
     let back = detect::guess(&data_type, &value).kind;
@@ -198,78 +160,62 @@ fn map_whole(
 
     let mut tags = Vec::new();
     if says_little || back != attribute.kind {
-        tags.push(type_tag(attribute.kind));
+        tags.push(tags::build(tags::TYPE, attribute.kind));
     }
-    tag_category(&mut tags, attribute);
 
-    Observable {
-        data_type,
-        data: value.into_owned(),
-        tags,
-    }
+    build(attribute, data_type, value, tags)
 }
 
-/// Names the category unless it is the one that the type has by itself, which is also what MISP
-/// takes where none is said (`fixtures/wire/misp/086-add-attr-no-category.json`).
-fn tag_category(tags: &mut Vec<String>, attribute: &AttributeInput<'_>) {
-    if attribute.category.trim().is_empty() {
-        return;
-    }
-    if misp_types::find_row(attribute.kind)
-        .is_none_or(|row| row.default_category() != attribute.category)
-    {
-        tags.push(category_tag(attribute.category));
-    }
-}
-
+/// The halves of a composite that are there, each with the tag that links them. A port is no
+/// observable: it stands in the tag.
 fn map_halves(
     attribute: &AttributeInput<'_>,
-    row: &MispType,
     value: &str,
-    kinds: [&'static str; 2],
+    left: &'static str,
+    right: Option<&'static str>,
     data_types: &ObservableTypeSet,
 ) -> Vec<Observable> {
     let (first, second) = value.split_once('|').unwrap_or((value, ""));
-    [first, second]
+    let link = Link {
+        name: attribute.kind,
+        whole: Some(attribute.identity()),
+        port: right.is_none().then_some(second),
+    };
+    let map_half = |(data, kind): (&str, Option<&'static str>)| {
+        let kind = kind.filter(|_| !data.is_empty())?;
+        let data_type = data_types.observable_type(kind);
+        let mut tags = vec![tags::build(tags::COMPOSITE, &link.to_string())];
+        if data_type == "other" && kind != "other" {
+            tags.push(tags::build(tags::TYPE, kind));
+        }
+        Some(build(attribute, data_type, data.to_owned(), tags))
+    };
+
+    [(first, Some(left)), (second, right)]
         .into_iter()
-        .zip(kinds)
-        .filter(|(data, _)| !data.is_empty())
-        .map(|(data, kind)| {
-            let link = composite_tag(row.kind, attribute.identity(), None);
-            map_half(attribute, data, kind, link, data_types)
-        })
+        .filter_map(map_half)
         .collect()
 }
 
-fn map_half(
+/// The observable, with a tag for its category unless that is the one that the type has by itself,
+/// which is also what MISP takes where none is said
+/// (`fixtures/wire/misp/086-add-attr-no-category.json`).
+fn build(
     attribute: &AttributeInput<'_>,
-    data: &str,
-    kind: &'static str,
-    link: String,
-    data_types: &ObservableTypeSet,
+    data_type: Cow<'static, str>,
+    data: String,
+    mut tags: Vec<String>,
 ) -> Observable {
-    let data_type = data_types.observable_type(kind);
-    let mut tags = vec![link];
-    if data_type == "other" && kind != "other" {
-        tags.push(type_tag(kind));
-    }
-    tag_category(&mut tags, attribute);
-
+    tags.extend(category_tag(attribute.kind, attribute.category));
     Observable {
         data_type,
-        data: data.to_owned(),
+        data,
         tags,
     }
 }
 
-fn map_ported(
-    attribute: &AttributeInput<'_>,
-    row: &MispType,
-    value: &str,
-    kind: &'static str,
-    data_types: &ObservableTypeSet,
-) -> Observable {
-    let (data, port) = value.split_once('|').unwrap_or((value, ""));
-    let link = composite_tag(row.kind, attribute.identity(), Some(port));
-    map_half(attribute, data, kind, link, data_types)
+fn category_tag(kind: &str, category: &str) -> Option<String> {
+    let usual = misp_types::find_row(kind).map(MispType::default_category);
+    let is_said = !category.trim().is_empty() && usual != Some(category);
+    is_said.then(|| tags::build(tags::CATEGORY, category))
 }

@@ -8,21 +8,22 @@ use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use url::Url;
 
-use crate::config::TimeLimits;
-use crate::config::connections::Connection;
 use crate::config::schema::{self, OptionSpec};
+use crate::config::{TimeLimits, urls};
 use crate::cortex::job::Job;
 use crate::cortex::manifest::WorkerInfo;
 pub use crate::cortex::manifest::WorkerKind;
 use crate::environment::Environment;
+use crate::http::HttpContext;
+use crate::json::describe_kind;
 use crate::misp::Misp;
 use crate::report::{ConnectionReporter, ReportBody, RunReport, Taxonomy};
-use crate::secret::Scrubber;
+use crate::secret::{Scrubber, Secret};
 use crate::time::Clock;
-pub use parallel::for_each_connection;
-use requirements::{MispRequirements, Requirements};
+pub use parallel::{empty_report, for_each_connection, in_parallel};
+use requirements::Requirements;
 
 /// A Cortex worker.
 pub trait Worker {
@@ -63,9 +64,6 @@ pub trait Worker {
     /// What is wrong with the configuration.
     fn requirements(config: &Self::Config, input: &DoctorInput) -> Result<Requirements>;
 
-    /// What it wants of one MISP.
-    fn misp_requirements(config: &Self::Config, connection: &Connection) -> MispRequirements;
-
     /// Looks up the names that its filters name on a MISP: true if there are any. What is not there
     /// is a warning of the part.
     ///
@@ -77,9 +75,6 @@ pub trait Worker {
         part: &ConnectionReporter,
     ) -> Result<bool>;
 
-    /// The event that a job stands for, where that is known beforehand.
-    fn expected_event(config: &Self::Config, input: &DoctorInput) -> Option<Uuid>;
-
     /// The outcome in one sentence, from what the run recorded.
     fn summarise(full: &ReportBody) -> String;
 
@@ -88,7 +83,6 @@ pub trait Worker {
 }
 
 /// What Cortex's catalogue says of a worker.
-#[must_use]
 pub fn info<W: Worker>() -> WorkerInfo {
     WorkerInfo {
         name: W::NAME,
@@ -114,8 +108,46 @@ pub struct Session<'a> {
     pub run: &'a RunReport,
 }
 
+impl Session<'_> {
+    /// The HTTP clients of the run, which wait as long as its configuration says.
+    pub fn open_network(&self, limits: &TimeLimits) -> HttpContext {
+        HttpContext::new(
+            limits.timeouts(),
+            &self.job.config,
+            self.job.folder.as_deref(),
+            self.clock,
+            self.run.http_context(),
+        )
+    }
+
+    /// TheHive's address and key as they are configured; none if it may not be asked. An address
+    /// alone has a use of its own: it names this installation.
+    ///
+    /// # Errors
+    /// An address that is no URL; a key without one.
+    pub fn thehive_access<'k>(
+        &self,
+        url: Option<&str>,
+        key: Option<&'k Secret>,
+    ) -> Result<Option<(Url, &'k Secret)>> {
+        let Some(key) = key else { return Ok(None) };
+        let Some(url) = url else {
+            bail!(
+                "configuration item \"thehive_key\" is set and \"thehive_url\" is not: set both, \
+                 or none"
+            )
+        };
+        let url = urls::parse_thehive(url)?;
+        if url.scheme() == "http" {
+            self.run
+                .warn("TheHive's API key is sent unencrypted: use https in \"thehive_url\"");
+        }
+
+        Ok(Some((url, key)))
+    }
+}
+
 /// An error in one line, with everything that led to it.
-#[must_use]
 pub fn error_line(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }
@@ -137,54 +169,38 @@ impl DoctorInput {
     /// # Errors
     /// That it is neither.
     pub fn new(given: Value, options: Vec<OptionSpec>) -> Result<Self> {
-        let config = match given.get("config") {
-            Some(config) => config.clone(),
-            None => given.clone(),
+        let (config, what) = match given.get("config") {
+            Some(config) => (config, "the job's config"),
+            None => (&given, "what was given"),
         };
-        let what = if given.get("config").is_some() {
-            "the job's config"
-        } else {
-            "what was given"
-        };
-
         match config {
             Value::Object(config) => Ok(Self {
-                config,
+                config: config.clone(),
                 options,
                 job: given,
             }),
-            other => bail!(
-                "{what} is {}, not an object",
-                crate::json::describe_kind(&other)
-            ),
+            other => bail!("{what} is {}, not an object", describe_kind(other)),
         }
     }
 
     /// What a job of this data type is about; none without such a job.
-    #[must_use]
     pub fn job_data(&self, data_type: &str) -> Option<&Value> {
-        let is_meant = self.job.get("config").is_some()
-            && self.job.get("dataType")?.as_str() == Some(data_type);
+        let is_meant = self.is_job() && self.job.get("dataType")?.as_str() == Some(data_type);
         self.job.get("data").filter(|_| is_meant)
     }
 
     /// The organisation of TheHive's that a job comes from.
-    #[must_use]
     pub fn organisation(&self) -> Option<&str> {
-        self.job
-            .get("config")
-            .and(self.job.pointer("/parameters/organisation"))
-            .and_then(Value::as_str)
+        let named = self.job.pointer("/parameters/organisation")?.as_str();
+        named.filter(|_| self.is_job())
     }
 
     /// True for a job, false for a configuration alone.
-    #[must_use]
     pub fn is_job(&self) -> bool {
         self.job.get("config").is_some()
     }
 
     /// The secrets in it and in the environment.
-    #[must_use]
     pub fn scrubber(&self, environment: &Environment) -> Scrubber {
         Scrubber::from_job(&json!({"config": self.config}), environment)
     }

@@ -7,6 +7,7 @@ use std::thread::{self, ScopedJoinHandle};
 use anyhow::Result;
 
 use super::error_line;
+use crate::config::connections::Connection;
 use crate::config::overrides::ConnectionConfig;
 use crate::misp::Misp;
 use crate::report::ledger::{ItemKind, Ledger};
@@ -15,6 +16,16 @@ use crate::time::Clock;
 
 /// Connections that are worked on at the same time.
 const AT_ONCE: usize = 8;
+
+/// A connection's part of the report, empty.
+pub fn empty_report(connection: &Connection) -> ConnectionReport {
+    ConnectionReport {
+        name: connection.name.clone(),
+        url: connection.url().to_string(),
+        kind: Misp::kind(connection),
+        ..ConnectionReport::default()
+    }
+}
 
 /// Works on the connections, several at the same time, so that one that hangs keeps no other
 /// waiting. Each has a part of the report, open from the beginning, with a line for each kind of
@@ -28,52 +39,59 @@ pub fn for_each_connection<C: Sync>(
 ) {
     let open = |ConnectionConfig { connection, .. }: &ConnectionConfig<C>| {
         let mut ledger = Ledger::default();
-        items
-            .iter()
-            .for_each(|(item, known)| ledger.count_fetched(*item, *known as u64));
-        let (name, url) = (connection.name.clone(), connection.url().to_string());
+        for (item, known) in items {
+            ledger.count_fetched(*item, *known as u64);
+        }
         run.open(ConnectionReport {
-            name,
-            url,
-            kind: Misp::kind(connection),
             ledger,
-            ..ConnectionReport::default()
+            ..empty_report(connection)
         })
     };
 
-    let parts: Vec<_> = connections.iter().map(open).collect();
-    let one = |(connection, part): (&ConnectionConfig<C>, &ConnectionReporter)| {
+    let opened: Vec<_> = connections
+        .iter()
+        .map(|connection| (connection, open(connection)))
+        .collect();
+
+    in_parallel(&opened, |(connection, part)| {
         let started = clock.elapsed_seconds();
         let ended = work(connection, part);
         part.update(|part| part.seconds = clock.elapsed_seconds() - started);
         part.finish(ended.err().map(|error| error_line(&error)));
-    };
+    });
+}
 
-    if let ([connection], [part]) = (connections, parts.as_slice()) {
-        return one((connection, part));
+/// Works on all, several at the same time; gives what came of each, in their order.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if let [only] = items {
+        return vec![work(only)];
     }
     let next = AtomicUsize::new(0);
-
-    let several = || {
-        let number = || next.fetch_add(1, Ordering::Relaxed);
-        while let Some(work) =
-            Some(number()).and_then(|number| connections.get(number).zip(parts.get(number)))
-        {
-            one(work);
+    let work_off = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else {
+                return done;
+            };
+            done.push((index, work(item)));
         }
     };
 
-    thread::scope(|scope| {
-        let threads: Vec<_> = connections
+    let ended: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = items
             .iter()
             .take(AT_ONCE)
-            .map(|_| scope.spawn(several))
+            .map(|_| scope.spawn(work_off))
             .collect();
-
-        // A panic is passed on with its cause, once the others are done.
-        let ended: Vec<_> = threads.into_iter().map(ScopedJoinHandle::join).collect();
-        if let Some(cause) = ended.into_iter().find_map(Result::err) {
-            resume_unwind(cause);
-        }
+        threads.into_iter().map(ScopedJoinHandle::join).collect()
     });
+
+    // A panic is passed on with its cause, once the others are done.
+    let mut done: Vec<_> = ended
+        .into_iter()
+        .flat_map(|end| end.unwrap_or_else(|cause| resume_unwind(cause)))
+        .collect();
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -1,6 +1,8 @@
 //! What a configuration wants of the servers that it names, as plain data: each worker says it in
 //! its own way.
 
+use uuid::Uuid;
+
 use crate::config::access::Organisations;
 use crate::config::connections::{Connection, Purpose};
 use crate::secret::Secret;
@@ -23,6 +25,10 @@ pub struct Requirements {
     pub has_secret: bool,
     /// What it wants of TheHive.
     pub thehive: TheHiveRequirements,
+    /// What it wants of each MISP.
+    pub misp: MispRequirements,
+    /// The event that a job stands for, where that is known beforehand.
+    pub event: Option<Uuid>,
     /// True if the organisation that counts is the job's, whatever TheHive says.
     pub is_for_jobs_organisation: bool,
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cortex_misp::config::schema;
-use cortex_misp::cortex::manifest;
+use cortex_misp::config::overrides::is_overridable;
+use cortex_misp::config::schema::{self, OptionSpec};
+use cortex_misp::cortex::manifest::{self, WorkerKind};
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
 use cortex_misp::{report, worker};
@@ -209,7 +210,7 @@ fn the_readme_lists_every_option() {
         ("export", schema::for_config::<export::Config>()),
         ("import", schema::for_config::<import::Config>()),
     ];
-    let table = manifest::render_option_table(&workers);
+    let table = render_option_table(&workers);
     let readme = fs::read_to_string("README.md").unwrap();
     let (head, rest) = readme.split_once("<!-- options -->\n").unwrap();
     let (_, tail) = rest.split_once("<!-- end of options -->").unwrap();
@@ -431,14 +432,78 @@ fn every_json_in_the_documents_is_json() {
 fn manifests() -> [(String, Value); 2] {
     [
         (
-            manifest::path(&worker::info::<Export>()),
+            manifest_path(&worker::info::<Export>()),
             manifest::build(&worker::info::<Export>()),
         ),
         (
-            manifest::path(&worker::info::<Import>()),
+            manifest_path(&worker::info::<Import>()),
             manifest::build(&worker::info::<Import>()),
         ),
     ]
+}
+
+/// The README's table of options: both workers' items, once each. Where an item means something
+/// else to each of them, both meanings stand there. A star marks what no connection can have of its
+/// own.
+fn render_option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
+    let mut rows: Vec<(OptionSpec, Vec<&str>, Vec<String>)> = Vec::new();
+
+    for (worker, specs) in workers {
+        for spec in specs {
+            match rows.iter_mut().find(|(known, ..)| known.name == spec.name) {
+                Some((_, users, meanings)) => {
+                    users.push(worker);
+                    meanings.push(spec.description.clone());
+                }
+                None => rows.push((spec.clone(), vec![worker], vec![spec.description.clone()])),
+            }
+        }
+    }
+
+    let rows = rows.iter().map(|(spec, users, meanings)| {
+        let list = if spec.multi { "[]" } else { "" };
+        let is_one = meanings.iter().all(|meaning| *meaning == spec.description);
+        let each = users
+            .iter()
+            .zip(meanings)
+            .map(|(user, meaning)| format!("**{user}**: {meaning}"));
+        let meaning = if is_one {
+            spec.description.clone()
+        } else {
+            each.collect::<Vec<_>>().join(" ")
+        };
+
+        let of_all = if is_overridable(&spec.name) { "" } else { " *" };
+
+        format!(
+            "| `{}{list}`{of_all} | {} | {} | {meaning} |\n",
+            spec.name,
+            users.join(", "),
+            default_word(spec)
+        )
+    });
+
+    let head = "| option | worker | default | meaning |\n|---|---|---|---|\n";
+
+    head.to_owned() + &rows.collect::<String>()
+}
+
+fn default_word(spec: &OptionSpec) -> String {
+    match &spec.default {
+        _ if spec.required => "required".to_owned(),
+        Some(Value::Array(_)) | None => "–".to_owned(),
+        Some(Value::String(text)) => format!("`{text}`"),
+        Some(other) => format!("`{other}`"),
+    }
+}
+
+/// Where the manifest stands in the catalogue, below `manifests/`.
+fn manifest_path(worker: &manifest::WorkerInfo) -> String {
+    let folder = match worker.kind {
+        WorkerKind::Analyzer => "analyzers",
+        WorkerKind::Responder => "responders",
+    };
+    format!("{folder}/{name}/{name}.json", name = worker.name)
 }
 
 fn compare(path: &Path, text: &str) {

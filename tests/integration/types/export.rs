@@ -3,9 +3,11 @@
 
 use cortex_misp::types::{
     AttributeInput, MappedAttribute, Mapping, MispCapabilities, ObservableInput, ObservableTypeSet,
-    Overrides, misp_types, to_attributes, to_observables,
+    Overrides, to_attributes, to_observables,
 };
 use uuid::Uuid;
+
+use super::validation::old as old_server;
 
 fn export(given: &[(&str, &str, &[&str])]) -> Mapping {
     export_with(given, &Overrides::default(), &MispCapabilities::newest())
@@ -58,16 +60,6 @@ fn overrides(lines: &[&str]) -> Result<Overrides, String> {
             .iter()
             .map(|&line| line.to_owned())
             .collect::<Vec<_>>(),
-    )
-}
-
-fn old_server() -> MispCapabilities {
-    let known = |kind: &&str| !["suricata", "edge-extension-id", "uuid"].contains(kind);
-    MispCapabilities::new(
-        misp_types()
-            .filter(|(kind, ..)| known(kind))
-            .map(|(kind, category, _)| (category, [kind])),
-        "2.5.1",
     )
 }
 

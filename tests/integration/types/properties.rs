@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use cortex_misp::types::equal::equality_key;
 use cortex_misp::types::{
-    AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, misp_types,
+    AttributeInput, MISP_TYPES, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides,
     normalise, to_attributes, to_observables, validate,
 };
 use proptest::prelude::*;
@@ -291,7 +291,8 @@ proptest! {
         value in "\\PC{0,30}|[ -~]{0,40}|.{0,20}|[0-9a-fhxp:.|/@\\[\\]() ]{0,30}",
         thehive in 0_usize..3,
     ) {
-        for (kind, category, _) in misp_types() {
+        for row in &MISP_TYPES {
+            let (kind, category) = (row.kind, row.default_category());
             let normal = normalise(kind, &value);
             assert_eq!(normalise(kind, &normal), normal, "{kind}");
             let found = to_observables(&AttributeInput { kind, category, value: &value, uuid: UUID, event: EVENT }, &THEHIVES[thehive]);

@@ -2,16 +2,17 @@
 //! newer ones take beyond it.
 
 use cortex_misp::types::{
-    MispCapabilities, ObservableInput, Overrides, misp_types, normalise, replace_astral,
+    MISP_TYPES, MispCapabilities, ObservableInput, Overrides, normalise, replace_astral,
     to_attributes, validate,
 };
 
 /// MISP 2.5.1: three types fewer than the newest.
-fn old() -> MispCapabilities {
-    let known = |kind: &&str| !["suricata", "edge-extension-id", "uuid"].contains(kind);
-    let mappings = misp_types()
-        .filter(|(kind, ..)| known(kind))
-        .map(|(kind, category, _)| (category, [kind]));
+pub fn old() -> MispCapabilities {
+    let unknown = ["suricata", "edge-extension-id", "uuid"];
+    let mappings = MISP_TYPES
+        .iter()
+        .filter(|row| !unknown.contains(&row.kind))
+        .map(|row| (row.default_category(), [row.kind]));
     MispCapabilities::new(mappings, "2.5.1")
 }
 

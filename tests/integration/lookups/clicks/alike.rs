@@ -373,7 +373,7 @@ proptest! {
         let stored: Vec<(String, String)> = values
             .iter()
             .filter_map(|(kind, value)| {
-                let category = cortex_misp::types::misp_types().find(|known| known.0 == kind).unwrap().1;
+                let category = cortex_misp::types::MISP_TYPES.iter().find(|known| known.kind == kind).unwrap().default_category();
                 Some((kind.clone(), misp::stored(kind, category, value)?))
             })
             .collect();
