@@ -27,12 +27,12 @@ use crate::secret::Secret;
 use crate::time::Clock;
 pub use access::{ProxyChoice, ServerAccess, Timeouts};
 pub use context::{HttpContext, RequestObserver, RunContext};
-pub use error::{HttpError, HttpErrorKind, describe_errors, is_permanent_refusal};
+pub use error::{HttpError, HttpErrorKind, RefusalKind, describe_errors, is_breakdown};
 use error::{describe_unreachable, join_causes};
 pub use multipart::FormFile;
 use proxy::ProxyRoute;
 pub use response::{Body, Response};
-pub use retry::{PageRequest, is_breakdown};
+pub use retry::PageRequest;
 pub use tls::ServerCertificate;
 use tls::TlsState;
 

@@ -1,14 +1,13 @@
 //! Asking again: a question that failed for a reason that passes is put once more, after a pause,
 //! within the deadline. A write never is: what became of it is looked at first.
 
-use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
 
 use super::context::RequestObserver;
-use super::error::{BROKE_OFF, HttpError, HttpErrorKind};
+use super::error::{is_breakdown, retry_reason};
 use crate::time::Clock;
 
 /// How often a question is put.
@@ -46,35 +45,13 @@ pub(super) fn retry<T>(
 
 /// How long to wait before it may go better, and what went wrong in a word; none if it will not.
 fn retry_delay(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)> {
+    let (why, wait) = retry_reason(error)?;
     let next = add_jitter(PAUSE * 2u32.pow(attempt - 1));
-    let Some(failure) = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>())
-    else {
-        return format!("{error:#}")
-            .contains(BROKE_OFF)
-            .then(|| (next, "broken answer".to_owned()));
-    };
-    match failure.cause {
-        HttpErrorKind::Refused {
-            status: 429, wait, ..
-        } => Some((
-            wait.map_or(next, |seconds| Duration::from_secs(seconds.into()) + next),
-            "429".to_owned(),
-        )),
 
-        HttpErrorKind::Refused {
-            status: status @ 502..=504,
-            ..
-        } => Some((next, status.to_string())),
-        HttpErrorKind::Broken(_) => Some((next, "broken connection".to_owned())),
-        HttpErrorKind::Refused { .. }
-        | HttpErrorKind::Unreachable(_)
-        | HttpErrorKind::TooLarge(_)
-        | HttpErrorKind::Redirected { .. }
-        | HttpErrorKind::NotJson(_)
-        | HttpErrorKind::Deadline => None,
-    }
+    Some((
+        Duration::from_secs(wait.unwrap_or_default().into()) + next,
+        why,
+    ))
 }
 
 /// Half to one and a half of it, so that many runs do not ask in step.
@@ -90,27 +67,6 @@ pub struct PageRequest {
     pub limit: usize,
     /// Its number, from 1.
     pub number: usize,
-}
-
-/// True if a server broke down over what it was asked, so that less of it may be worth asking for:
-/// it says so, or the process that was at it died, as PHP does where its memory ends, and left no
-/// answer or the beginning of one.
-#[must_use]
-pub fn is_breakdown(error: &anyhow::Error) -> bool {
-    let failure = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>());
-    let is_cut = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref()
-            .is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof)
-    };
-
-    match failure.map(|failure| &failure.cause) {
-        Some(HttpErrorKind::Refused { status, .. }) => matches!(status, 500 | 502 | 504),
-        Some(cause) => matches!(cause, HttpErrorKind::Broken(_)),
-        None => error.chain().any(is_cut) || format!("{error:#}").contains(BROKE_OFF),
-    }
 }
 
 /// No page is made smaller than this.
@@ -149,10 +105,10 @@ impl PageRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::error::{BROKE_OFF, HttpError, HttpErrorKind, RefusalKind};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use anyhow::anyhow;
-    use serde_json::Value;
 
     /// Counts what it is told.
     #[derive(Default)]
@@ -169,13 +125,11 @@ mod tests {
     }
 
     fn refusal_error(status: u16, wait: Option<u32>) -> anyhow::Error {
-        let (kind, message, errors) = (Box::default(), "no".to_owned(), Box::new(Value::Null));
-
         let cause = HttpErrorKind::Refused {
             status,
-            kind,
-            message,
-            errors,
+            kind: RefusalKind::Plain,
+            message: "no".to_owned(),
+            errors: Box::default(),
             location: None,
             wait,
         };
@@ -314,24 +268,5 @@ mod tests {
         }
 
         assert_eq!(page.halve_after(&refusal_error(403, None)), None);
-    }
-
-    #[test]
-    fn an_answer_that_ends_too_early_is_a_server_that_broke_down() {
-        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
-        assert!(is_breakdown(&anyhow!(cut).context("reading the answer")));
-        assert!(is_breakdown(&anyhow!(
-            "reading the answer: {BROKE_OFF}: reset"
-        )));
-        assert!(is_breakdown(&anyhow!(HttpError::new(
-            "GET x".into(),
-            HttpErrorKind::Broken("reset".into())
-        ))));
-        for status in [400, 403, 429, 503] {
-            assert!(!is_breakdown(&refusal_error(status, None)), "{status}");
-        }
-        assert!(!is_breakdown(&anyhow!(
-            "the server does not sort attributes"
-        )));
     }
 }

@@ -232,11 +232,11 @@ fn event_file_names(uuid: &Uuid, spelled: &str) -> Vec<String> {
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let is_no_file = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let is_404 = |failure: &HttpError| failure.status() == Some(404);
-        cause.downcast_ref().is_some_and(is_no_file) || cause.downcast_ref().is_some_and(is_404)
-    })
+    let is_no_file = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    HttpError::status_of(error) == Some(404)
+        || error
+            .chain()
+            .any(|cause| cause.downcast_ref().is_some_and(is_no_file))
 }
 
 /// The longest part of a manifest's key that is shown, in bytes: a uuid has 36.

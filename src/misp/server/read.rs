@@ -229,7 +229,7 @@ impl Server {
         );
 
         match asked {
-            Err(error) if is_refusal(&error) => Ok(()),
+            Err(error) if HttpError::of(&error).is_some_and(HttpError::is_hidden) => Ok(()),
             asked => asked,
         }
     }
@@ -259,27 +259,6 @@ impl Server {
                 .download_accepting_json(&path, most)
                 .map_err(told)
         })
-    }
-}
-
-/// True if a server does not show what was asked for, and will not later either.
-fn is_refusal(error: &anyhow::Error) -> bool {
-    use http::HttpErrorKind;
-
-    match error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>())
-        .map(|failure| &failure.cause)
-    {
-        Some(HttpErrorKind::Refused { status, .. }) => !matches!(status, 429 | 502..=504),
-        Some(HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_)) => true,
-        Some(
-            HttpErrorKind::Unreachable(_)
-            | HttpErrorKind::Broken(_)
-            | HttpErrorKind::TooLarge(_)
-            | HttpErrorKind::Deadline,
-        )
-        | None => false,
     }
 }
 
