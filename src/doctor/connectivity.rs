@@ -6,7 +6,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use url::{Host, Url};
 
 use super::Findings;
-use crate::http::{Client, HttpError, HttpErrorKind, ServerCertificate};
+use crate::http::{Client, HttpError, HttpErrorKind, RefusalKind, ServerCertificate};
 use crate::time::{self, Clock, DAY};
 
 /// What is looked at before the first question.
@@ -39,18 +39,15 @@ pub(super) enum FailureStage {
 /// Tells by what went wrong. A web page with 403 is a website's or a proxy's, not an API's word on
 /// a key.
 pub(super) fn failure_stage(error: &anyhow::Error) -> FailureStage {
-    let failure = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>());
-    match failure.map(|failure| &failure.cause) {
+    match HttpError::of(error).map(|failure| &failure.cause) {
         Some(
             HttpErrorKind::Unreachable(_) | HttpErrorKind::Broken(_) | HttpErrorKind::Deadline,
         ) => FailureStage::Connection,
         Some(HttpErrorKind::Refused {
             status: 401 | 403,
-            message,
+            kind,
             ..
-        }) if !message.starts_with("a web page") => FailureStage::Key,
+        }) if *kind != RefusalKind::Page => FailureStage::Key,
         Some(
             HttpErrorKind::Refused { .. }
             | HttpErrorKind::Redirected { .. }

@@ -302,7 +302,11 @@ impl Reconciler<'_, '_> {
                         break;
                     }
                 }
-                Err(error) => refusals = if is_refused(&error) { refusals + 1 } else { 0 },
+                // MISP may go on saying that it does not show the event.
+                Err(error) if HttpError::of(&error).is_some_and(HttpError::is_permanent) => {
+                    refusals += 1;
+                }
+                Err(_) => refusals = 0,
             }
 
             if refusals >= REFUSALS || clock.is_over() {
@@ -313,16 +317,6 @@ impl Reconciler<'_, '_> {
 
         before
     }
-}
-
-/// True if MISP said that it does not show the event, which it may go on saying.
-fn is_refused(error: &anyhow::Error) -> bool {
-    let failure = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>());
-    failure
-        .and_then(HttpError::status)
-        .is_some_and(|status| (400..500).contains(&status) && status != 429)
 }
 
 fn object_uuid(one: &AttributeDraft) -> Option<Uuid> {

@@ -31,6 +31,22 @@ impl<T> Element<T> {
             Self::Bad(_) => None,
         }
     }
+
+    /// The same with what `change` makes of the element.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Element<U> {
+        match self {
+            Self::Good(value) => Element::Good(change(value)),
+            Self::Bad(flaw) => Element::Bad(flaw),
+        }
+    }
+
+    /// The id of the element, which one that cannot be read may have too.
+    pub fn id(&self, id_of: impl FnOnce(&T) -> &str) -> Option<&str> {
+        match self {
+            Self::Good(value) => Some(id_of(value)),
+            Self::Bad(flaw) => flaw.field("id"),
+        }
+    }
 }
 
 /// What is wrong with an element, and by what it is known.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::wire::{Attribute, EventPart, Object, Report};
+use crate::http::ReadError;
 use crate::json::{Element, Flaw};
 
 /// The most rows of a chunk.
@@ -111,29 +112,20 @@ impl<'c> ChunkBuffer<'c> {
 
     fn add_object(&mut self, object: Object) -> Result<()> {
         let within = ParentObject {
-            name: object.name.into(),
-            uuid: object.uuid.into(),
+            name: object.name.as_str().into(),
+            uuid: object.uuid.as_str().into(),
         };
-        let is_deleted = object.deleted == Some(true);
+        let beyond = (0..object.beyond).map(|_| {
+            Element::Bad(Flaw::unreadable(
+                "the object that it is in has more attributes, or longer ones, than are read of \
+                 one",
+            ))
+        });
 
-        object.attributes.into_iter().try_for_each(|element| {
-            let element = match element {
-                Element::Good(attribute) if is_deleted => Element::Good(Attribute {
-                    deleted: Some(true),
-                    ..attribute
-                }),
-                element => element,
-            };
-
-            self.add_row(element, Some(within.clone()))
-        })?;
-
-        let most =
-            "the object that it is in has more attributes, or longer ones, than are read of one";
-
-        (0..object.beyond).try_for_each(|_| {
-            self.add_row(Element::Bad(Flaw::unreadable(most)), Some(within.clone()))
-        })
+        object
+            .into_attributes()
+            .chain(beyond)
+            .try_for_each(|element| self.add_row(element, Some(within.clone())))
     }
 
     /// Takes an attribute. What no longer fits goes into the next chunk.
@@ -255,18 +247,26 @@ impl<'c> ChunkBuffer<'c> {
         self.progress == Delivery::Nothing
     }
 
-    /// True if the handler gave an error, which is no reason to ask a server again.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.progress == Delivery::Stopped
+    /// An error of reading, which is no reason to read again if something was handed over.
+    pub(super) fn read_error(&self, error: anyhow::Error) -> ReadError {
+        ReadError::new(error, self.is_untouched())
+    }
+
+    /// The same of a page, of which what was handed over is passed over. An error of the handler is
+    /// no reason to ask a server again.
+    pub(super) fn page_error(&self, error: anyhow::Error) -> ReadError {
+        ReadError::new(error, self.progress != Delivery::Stopped)
     }
 }
 
 /// The number of an attribute on its server.
 pub(super) fn attribute_number(element: &Element<Attribute>) -> Option<u64> {
-    match element {
-        Element::Good(attribute) => attribute.id.parse().ok(),
-        Element::Bad(flaw) => flaw.field("id")?.parse().ok(),
-    }
+    attribute_id(element)?.parse().ok()
+}
+
+/// The same as the server writes it.
+pub(super) fn attribute_id(element: &Element<Attribute>) -> Option<&str> {
+    element.id(|attribute| &attribute.id)
 }
 
 #[cfg(test)]

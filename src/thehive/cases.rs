@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wire::{AlertOrigin, Observable};
-use super::{TheHive, explain_failure, is_id, is_not_found};
+use super::write_error::is_not_found;
+use super::{TheHive, explain_failure, is_id};
 use crate::http::{HttpError, Response};
 use crate::json::{Element, JsonStream};
 

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{HASHES, MANIFEST, event_file, event_file_name, md5_hex, read_pieces};
 use crate::files;
+use crate::http::ReadError;
 use crate::json::Element;
 use crate::misp::changes::{AttachmentSource, EventChanges};
 use crate::misp::tag_resolution::TagResolution;
@@ -65,7 +66,7 @@ impl Folder {
     pub(super) fn read_file_with<T>(
         &self,
         name: &str,
-        mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+        mut read: impl FnMut(&mut dyn Read) -> Result<T, ReadError>,
     ) -> Result<T> {
         let path = self.folder.join(name);
         let what = if name == MANIFEST {
@@ -77,7 +78,9 @@ impl Folder {
         let reading = || format!("reading {what}{}", path.display());
         let mut file = files::open_no_follow(&path).with_context(reading)?;
 
-        read(&mut file).and_then(|read| read).with_context(reading)
+        read(&mut file)
+            .map_err(ReadError::into_error)
+            .with_context(reading)
     }
 
     /// True if neither a manifest nor an event is in it: a feed that nothing was exported to yet.
@@ -199,7 +202,7 @@ impl Folder {
         };
 
         self.read_file_with(&event_file_name(uuid), |file| {
-            Ok(read_pieces(file, uuid, &mut on))
+            Ok(read_pieces(file, uuid, &mut on)?)
         })
     }
 

@@ -173,15 +173,9 @@ fn for_each_object<T: for<'de> Deserialize<'de>>(
 /// None for a list that the server does not show to us: its administrator may hide it from users
 /// (`Security.hide_organisation_index_from_users`), and other versions may not have it.
 fn none_if_hidden<T>(asked: Result<T>) -> Result<Option<T>> {
-    let status = |error: &anyhow::Error| {
-        error
-            .downcast_ref::<HttpError>()
-            .and_then(HttpError::status)
-    };
-
     match asked {
         Ok(list) => Ok(Some(list)),
-        Err(error) if matches!(status(&error), Some(403..=405)) => Ok(None),
+        Err(error) if matches!(HttpError::status_of(&error), Some(403..=405)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -138,15 +138,9 @@ impl Server {
             let asked = self.get(&format!("taxonomies/view/{namespace}.json"), |answer| {
                 answer.read_as::<Described>()
             });
-            let status = |error: &anyhow::Error| {
-                error
-                    .downcast_ref::<HttpError>()
-                    .and_then(HttpError::status)
-            };
-
             let Described { taxonomy, entries } = match asked {
                 Ok(described) => described,
-                Err(error) if status(&error) == Some(404) => continue,
+                Err(error) if HttpError::status_of(&error) == Some(404) => continue,
                 Err(error) => return Err(error),
             };
 

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::config::connections::{Connection, Target};
 use crate::http::{self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind, Response};
 use crate::json::{Element, JsonStream};
-use crate::misp::wire::Event;
+use crate::misp::wire::{Event, unwrap_row};
 use crate::report::ConnectionReporter;
 use metadata::CurrentUser;
 
@@ -33,6 +33,9 @@ const ROWS: usize = 500;
 /// What is not wanted of an event's content
 /// (`fixtures/wire/misp/432-view-objects-no-attachments.json`).
 const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelations:0/includeWarninglistHits:0/includeEventCorrelations:0";
+
+/// Where the rows of `attributes/restSearch` are.
+const ATTRIBUTE_ROWS: &[&str] = &["response", "Attribute"];
 
 /// A MISP server.
 pub struct Server {
@@ -72,18 +75,9 @@ impl Server {
         })
     }
 
-    /// The rows of a list of events, as they are kept.
-    fn read_events(&self, answer: Response, most: usize) -> Result<Vec<Element<Event>>> {
-        read_list(answer, &[], most, &mut |row: Element<Event>| {
-            Some(self.compact_event(row))
-        })
-    }
-
+    /// A row of a list of events, as it is kept.
     fn compact_event(&self, row: Element<Event>) -> Element<Event> {
-        match row {
-            Element::Good(event) => Element::Good(event.compact(&self.decisive)),
-            bad @ Element::Bad(_) => bad,
-        }
+        row.map(|event| event.compact(&self.decisive))
     }
 
     /// A question by GET, asked again where that may help.
@@ -215,6 +209,20 @@ fn for_each_element<T: for<'de> Deserialize<'de>>(
         .for_each_at(path, on)
         .and_then(|()| source.require_end());
     read.with_context(|| format!("{line}: reading the answer"))
+}
+
+/// Hands over what stands below the name of its model in each row of a list. What cannot be read is
+/// passed over.
+fn for_each_row<T: for<'de> Deserialize<'de>>(
+    answer: Response,
+    path: &[&str],
+    model: &str,
+    on: &mut dyn FnMut(T),
+) -> Result<()> {
+    for_each_element(answer, path, &mut |row| {
+        unwrap_row(row, model).into_iter().for_each(&mut *on);
+        Ok(())
+    })
 }
 
 fn advise_shorter_url(path: &str) -> String {

@@ -1,18 +1,16 @@
-//! Who knows a value: a search for attributes on a server, and the row of an event by its number.
+//! Who knows a value: a search for attributes on a server.
 
 use std::net::Ipv6Addr;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::{ROWS, Server};
-use crate::http::PageRequest;
+use super::{ATTRIBUTE_ROWS, Server};
+use crate::http::{PagedList, RowOrder};
 use crate::json::Element;
-use crate::misp::IndexEntry;
-use crate::misp::chunks;
+use crate::misp::chunks::attribute_number;
 use crate::misp::search::{Hit, SearchCoverage};
-use crate::misp::wire::{Attribute, Event};
+use crate::misp::wire::Attribute;
 use crate::types::SearchValue;
 
 /// Attributes asked for at once; each may bring many sightings along.
@@ -60,67 +58,39 @@ impl Server {
         sought: &SearchValue,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<()> {
-        let mut keep = |row: Element<Attribute>| {
-            Some(match row {
-                Element::Good(mut attribute) => {
-                    attribute.tags.truncate(MOST_TAGS);
-                    attribute
-                        .comment
-                        .truncate(attribute.comment.floor_char_boundary(LONGEST_COMMENT));
-                    Element::Good(attribute)
-                }
-                bad @ Element::Bad(_) => bad,
-            })
-        };
-
-        let mut highest = 0;
-        let mut page = PageRequest::first(HITS);
-        let body = |page: PageRequest| {
-            json!({
-                "returnFormat": "json", "value": {"OR": asked}, "includeEventUuid": 1, "includeSightings": 1,
-                "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
-            })
-        };
-
-        loop {
-            let path = &["response", "Attribute"];
-            let rows = self
-                .fetch_page("attributes/restSearch", path, &mut page, &body, &mut keep)?
-                .rows;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let last = rows.iter().filter_map(chunks::attribute_number).max();
-            ensure!(
-                page.number == 1 || last > Some(highest),
-                "searching for a value: the server sends the same page again and again"
-            );
-            let new = rows
-                .into_iter()
-                .filter(|row| chunks::attribute_number(row).is_none_or(|number| number > highest));
-            new.filter_map(|row| to_hit(row, sought))
-                .try_for_each(&mut *on)?;
-            highest = last.unwrap_or(highest);
-            page = page.next();
-        }
-    }
-
-    /// The event of this number; none if there is none, or it is not shown to us.
-    ///
-    /// # Errors
-    /// What stopped the asking.
-    pub fn find_event_by_number(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
-        let body = json!({"eventid": [number]});
-        let rows = self.post_query("events/index", &body, |answer| {
-            self.read_events(answer, ROWS)
-        })?;
-        let wanted = number.to_string();
-        let found = rows.into_iter().find_map(|row| match IndexEntry::new(row) {
-            IndexEntry::Event(event, uuid) if event.id == wanted => Some((uuid, *event)),
-            IndexEntry::Event(..) | IndexEntry::Bad(_) => None,
+        let body = json!({
+            "returnFormat": "json", "value": {"OR": asked}, "includeEventUuid": 1, "includeSightings": 1,
+            "order": "Attribute.id asc",
         });
+        let list = PagedList {
+            limit: HITS,
+            order: RowOrder::Number(attribute_number),
+            repeated: "searching for a value: the server sends the same page again and again",
+        };
+        let mut keep = |row: Element<Attribute>| {
+            Some(row.map(|mut attribute| {
+                let comment = &mut attribute.comment;
+                comment.truncate(comment.floor_char_boundary(LONGEST_COMMENT));
+                attribute.tags.truncate(MOST_TAGS);
+                attribute
+            }))
+        };
 
-        Ok(found)
+        list.for_each_page(
+            |page| {
+                let path = "attributes/restSearch";
+                Ok(self
+                    .fetch_page(path, ATTRIBUTE_ROWS, &body, page, &mut keep)?
+                    .0)
+            },
+            |page| {
+                page.rows
+                    .into_iter()
+                    .filter_map(|row| to_hit(row, sought))
+                    .try_for_each(&mut *on)?;
+                Ok(false)
+            },
+        )
     }
 }
 

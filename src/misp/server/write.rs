@@ -164,7 +164,7 @@ impl ServerWriter<'_> {
             Err(failure) => failure,
         };
 
-        if !is_refusal(&failure) {
+        if failure.may_have_written() {
             sending.record_sent([], false);
             return Err(WriteStop::Look(
                 explain_error(failure).context("adding the event"),
@@ -397,11 +397,7 @@ impl ServerWriter<'_> {
                     .extend(uuids().map(|uuid| (uuid, reason.clone())));
             }
             // One object that is too large, say, does not keep the others back.
-            Err(failure)
-                if failure
-                    .status()
-                    .is_some_and(|status| status < 500 && status != 429) =>
-            {
+            Err(failure) if failure.is_permanent() => {
                 let reason = format!("refused by MISP: {}", explain_error(failure));
                 sending
                     .reasons
@@ -453,7 +449,7 @@ impl ServerWriter<'_> {
         doing: &'static str,
         sending: &mut WriteLog,
     ) -> WriteStop {
-        if is_refusal(&failure) {
+        if !failure.may_have_written() {
             return WriteStop::No(explain_error(failure).context(doing));
         }
         sending.record_sent(uuids, false);
@@ -561,18 +557,6 @@ struct Made {
 #[serde(default)]
 struct Added {
     errors: Value,
-}
-
-/// True if the server said no, and so took nothing; false if it may still be working on it.
-fn is_refusal(failure: &HttpError) -> bool {
-    match failure.cause {
-        HttpErrorKind::Refused { status, .. } => status < 500,
-        HttpErrorKind::Redirected { .. } | HttpErrorKind::Deadline => true,
-        HttpErrorKind::Unreachable(_)
-        | HttpErrorKind::Broken(_)
-        | HttpErrorKind::TooLarge(_)
-        | HttpErrorKind::NotJson(_) => false,
-    }
 }
 
 /// MISP's errors of an `attributes/add` by our uuid: `{"attribute_1": {"value": ["…"]}}` counts in

@@ -5,6 +5,8 @@
 mod event_stream;
 mod tags;
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -230,6 +232,14 @@ impl Event {
             .filter(|name| !name.is_empty());
         names.next().map(str::to_lowercase).unwrap_or_default()
     }
+}
+
+/// A row of most lists: what it is of, by the name of its model, `{"Tag": {…}}`.
+pub type Row<T> = HashMap<String, Element<T>>;
+
+/// What a row has of this model.
+pub fn unwrap_row<T>(row: Element<Row<T>>, model: &str) -> Option<T> {
+    row.into_option()?.remove(model)?.into_option()
 }
 
 /// An organisation.
@@ -477,6 +487,21 @@ pub struct Object {
     /// How many more it has.
     #[serde(skip)]
     pub beyond: u64,
+}
+
+impl Object {
+    /// Its attributes. Those of an object that was soft-deleted count as soft-deleted.
+    pub fn into_attributes(self) -> impl Iterator<Item = Element<Attribute>> {
+        let is_deleted = self.deleted == Some(true);
+        self.attributes.into_iter().map(move |element| {
+            element.map(|mut attribute| {
+                if is_deleted {
+                    attribute.deleted = Some(true);
+                }
+                attribute
+            })
+        })
+    }
 }
 
 /// An event report: a text that analysts wrote (`fixtures/wire/misp/274-event-report-index.json`).
