@@ -4,16 +4,17 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ATTRIBUTE_ROWS, ROWS, Server, for_each_row, read_list};
+use super::rest_search::{count_withheld, without_default_filters};
+use super::{ATTRIBUTE_ROWS, ROWS, Server, WITHOUT, for_each_row, read_list};
 use crate::http::{PageRequest, PagedList, RowOrder};
-use crate::json::Element;
+use crate::json::{Element, JsonStream};
 use crate::misp::chunks::attribute_id;
-use crate::misp::wire::{Attribute, Event, Object, Proposal, unwrap_row};
+use crate::misp::wire::{self, Attribute, Event, EventPart, Object, Proposal, unwrap_row};
 use crate::misp::{ContentOptions, EventContent, IndexEntry, Window};
 
 /// Attributes asked for at once.
@@ -251,7 +252,7 @@ impl Server {
         limit: usize,
         on: &mut dyn FnMut(Object) -> Result<()>,
     ) -> Result<()> {
-        let body = json!({"returnFormat": "json", "eventid": event, "metadata": 1});
+        let body = without_default_filters(json!({"eventid": event, "metadata": 1}));
         let list = PagedList {
             limit,
             order: RowOrder::Name(|row: &Option<Object>| Some(&row.as_ref()?.id)),
@@ -297,7 +298,8 @@ impl Server {
     /// its header is no total (`fixtures/wire/misp/212-ars-page1.json`); or until there are as many
     /// live ones as the event counts. Proposals are not asked for along with them: then a MISP with
     /// `proposals_block_attributes` leaves out the attributes that somebody proposes not to detect
-    /// (its `MispAttribute.php`, `__blockAttributeViaProposal`).
+    /// (its `MispAttribute.php`, `__blockAttributeViaProposal`). If its allowed list withholds
+    /// some, the event's own page has them.
     fn read_attributes(
         &self,
         uuid: &Uuid,
@@ -308,9 +310,9 @@ impl Server {
             .attribute_count
             .and_then(|count| usize::try_from(count).ok())
             .unwrap_or(usize::MAX);
-        let mut body = json!({
-            "returnFormat": "json", "eventid": uuid, "deleted": [0, 1], "order": "Attribute.id asc",
-        });
+        let mut body = without_default_filters(json!({
+            "eventid": uuid, "deleted": [0, 1], "order": "Attribute.id asc",
+        }));
         if look.sightings {
             body["includeSightings"] = json!(1);
         }
@@ -322,33 +324,89 @@ impl Server {
                 "reading what event {uuid} holds: the server sends the same page again and again"
             ),
         };
-        let (mut held, mut unreadable): (Vec<Attribute>, _) = (Vec::new(), Vec::new());
+        let (mut held, withheld) = (HeldAttributes::of(uuid), Cell::new(0));
         let mut keep = Some::<Element<Attribute>>;
 
         list.for_each_page(
             |page| {
                 let path = "attributes/restSearch";
-                Ok(self
-                    .fetch_page(path, ATTRIBUTE_ROWS, &body, page, &mut keep)?
-                    .0)
+                let (rows, counted) =
+                    self.fetch_page(path, ATTRIBUTE_ROWS, &body, page, &mut keep)?;
+                withheld.set(withheld.get() + count_withheld(counted, rows.len(), page));
+                Ok(rows)
             },
             |page| {
-                for row in page.rows {
-                    match row {
-                        Element::Good(attribute) => held.push(attribute),
-                        Element::Bad(flaw) => unreadable.push(flaw.describe("an attribute")),
-                    }
-                }
-                ensure!(
-                    held.len() + unreadable.len() <= MOST_HELD,
-                    "event {uuid} holds more than {MOST_HELD} attributes: it is not exported to"
-                );
-                let live = held.iter().filter(|one| one.deleted != Some(true)).count();
+                page.rows.into_iter().try_for_each(|row| held.add(row))?;
+                let live = held
+                    .attributes
+                    .iter()
+                    .filter(|attribute| attribute.deleted != Some(true))
+                    .count();
                 Ok(!page.is_full && live >= counted)
             },
         )?;
 
-        Ok((held, unreadable))
+        let is_empty_but_counted = held.attributes.is_empty() && (1..usize::MAX).contains(&counted);
+        if withheld.get() > 0 || is_empty_but_counted {
+            held = self.read_attributes_of_view(uuid)?;
+        }
+
+        Ok((held.attributes, held.unreadable))
+    }
+
+    /// The attributes of an event as its own page has them: MISP's allowed list keeps nothing out
+    /// of it (`fixtures/wire/misp/580-view-event-with-allowed-list.json`).
+    fn read_attributes_of_view(&self, uuid: &Uuid) -> Result<HeldAttributes> {
+        self.get(
+            &format!("events/view/{uuid}/deleted:1/{WITHOUT}"),
+            |answer| {
+                let line = answer.request_line().to_owned();
+                let mut source = JsonStream::new(answer.into_body());
+                let mut held = HeldAttributes::of(uuid);
+                wire::read_event(&mut source, uuid, &mut |part| match part {
+                    EventPart::Attribute(row) => held.add(*row),
+                    EventPart::Object(Element::Good(object)) => object
+                        .attributes
+                        .into_iter()
+                        .try_for_each(|row| held.add(row)),
+                    EventPart::Object(Element::Bad(flaw)) => held.add(Element::Bad(flaw)),
+                    EventPart::Report(_) => Ok(()),
+                })
+                .and_then(|_| source.require_end())
+                .with_context(|| format!("{line}: reading the event"))?;
+                Ok(held)
+            },
+        )
+    }
+}
+
+/// What an event holds, while it is read.
+struct HeldAttributes {
+    event: Uuid,
+    attributes: Vec<Attribute>,
+    unreadable: Vec<String>,
+}
+
+impl HeldAttributes {
+    fn of(event: &Uuid) -> Self {
+        Self {
+            event: *event,
+            attributes: Vec::new(),
+            unreadable: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, row: Element<Attribute>) -> Result<()> {
+        match row {
+            Element::Good(attribute) => self.attributes.push(attribute),
+            Element::Bad(flaw) => self.unreadable.push(flaw.describe("an attribute")),
+        }
+        ensure!(
+            self.attributes.len() + self.unreadable.len() <= MOST_HELD,
+            "event {} holds more than {MOST_HELD} attributes: it is not exported to",
+            self.event
+        );
+        Ok(())
     }
 }
 

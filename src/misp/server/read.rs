@@ -7,9 +7,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::rest_search::{count_withheld, without_default_filters};
 use super::{ATTRIBUTE_ROWS, Server, WITHOUT, explain_error, for_each_element};
 use crate::http::{self, HttpError, PageRequest, ReadError, Response};
-use crate::json::{Element, JsonStream};
+use crate::json::{Element, Flaw, JsonStream};
 use crate::misp::chunks::{self, Chunk, ChunkBuffer, ParentObject};
 use crate::misp::wire::{self, Attribute, Event, Object, Report, Row, unwrap_row};
 
@@ -21,6 +22,9 @@ const ATTRIBUTES: usize = 5_000;
 const OBJECTS: usize = 5_000;
 /// Objects that an event may have: as many are remembered, each with 32 bytes.
 const MOST_OBJECTS: usize = 500_000;
+/// Why an attribute that MISP counts did not come.
+const WITHHELD: &str =
+    "MISP's allowed list (its page Administration, Allowedlist) keeps it out of every search";
 /// Bytes of all different object names of an event.
 const MOST_NAMES: usize = 1 << 20;
 
@@ -106,8 +110,8 @@ impl Server {
                     "reading event {uuid}: the server sends the same page of attributes again and \
                      again"
                 );
-                highest = seen.highest;
-                Ok(seen.rows == 0)
+                highest = seen.highest.max(highest);
+                Ok(seen.rows == 0 && seen.withheld == 0)
             },
         )
     }
@@ -120,17 +124,16 @@ impl Server {
         objects: &mut ObjectIndex,
         chunks: &mut ChunkBuffer<'_>,
     ) -> Result<PageStats, ReadError> {
-        let body = json!({
-            "returnFormat": "json", "eventid": uuid,
-            "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
-        });
+        let body = without_default_filters(json!({
+            "eventid": uuid, "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
+        }));
 
         let read = self.client.retry_reading(|| {
             let answer = self.client.post("attributes/restSearch", &body);
             let answer = answer.map_err(|failure| self.explain_error(failure))?;
             chunks.clear_pending();
             PageStats::default()
-                .read_page(answer, (page.limit, event), objects, chunks)
+                .read_page(answer, (page, event), objects, chunks)
                 .map_err(|error| chunks.page_error(error))
         });
 
@@ -234,6 +237,8 @@ impl Server {
 #[derive(Clone, Copy, Debug, Default)]
 struct PageStats {
     rows: usize,
+    /// Attributes that MISP's allowed list keeps out of it.
+    withheld: usize,
     /// The highest number of an attribute.
     highest: u64,
 }
@@ -244,10 +249,11 @@ impl PageStats {
     fn read_page(
         mut self,
         answer: Response,
-        (most, event): (usize, &Event),
+        (page, event): (PageRequest, &Event),
         objects: &mut ObjectIndex,
         chunks: &mut ChunkBuffer<'_>,
     ) -> Result<Self> {
+        let counted = answer.header("x-result-count").parse().ok();
         for_each_element(answer, ATTRIBUTE_ROWS, &mut |element: Element<
             Attribute,
         >| {
@@ -258,8 +264,9 @@ impl PageStats {
                 "the server sends attributes of other events than the one asked for"
             );
             ensure!(
-                self.rows <= most,
-                "the server sends more than the {most} elements asked for"
+                self.rows <= page.limit,
+                "the server sends more than the {} elements asked for",
+                page.limit
             );
 
             if let Some(number) = chunks::attribute_number(&element) {
@@ -280,6 +287,11 @@ impl PageStats {
             });
             chunks.add_row(element, within)
         })?;
+
+        self.withheld = count_withheld(counted, self.rows, page);
+        for _ in 0..self.withheld {
+            chunks.add_row(Element::Bad(Flaw::unreadable(WITHHELD)), None)?;
+        }
 
         Ok(self)
     }

@@ -1,18 +1,22 @@
 //! Who knows a value: a search for attributes on a server.
 
+use std::cell::Cell;
 use std::net::Ipv6Addr;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{ATTRIBUTE_ROWS, Server};
+use super::rest_search::{count_withheld, without_default_filters};
+use super::{ATTRIBUTE_ROWS, Server, read_list};
 use crate::http::{PagedList, RowOrder};
 use crate::json::Element;
 use crate::misp::chunks::attribute_number;
 use crate::misp::search::{Hit, SearchCoverage};
 use crate::misp::wire::Attribute;
+use crate::text::format_count;
 use crate::types::SearchValue;
 
+const PATH: &str = "attributes/restSearch";
 /// Attributes asked for at once; each may bring many sightings along.
 const HITS: usize = 1_000;
 
@@ -45,23 +49,38 @@ impl Server {
         if asked.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
-        self.search_pages(&asked, sought, on)?;
+        let withheld = match self.search_pages(&asked, sought, on)? {
+            (0, 0) => self.count_withheld_values(&asked)?,
+            (_, withheld) => withheld,
+        };
 
-        Ok(SearchCoverage::All)
+        Ok(match withheld {
+            0 => SearchCoverage::All,
+            number => SearchCoverage::Part(format!(
+                "{} with the value: MISP's allowed list (its page Administration, Allowedlist) \
+                 keeps it out of every search; look for it in MISP itself",
+                format_count(
+                    number as u64,
+                    "attribute is not shown",
+                    "attributes are not shown"
+                )
+            )),
+        })
     }
 
     /// Pages until one is empty: a page may be short for reasons of its own, and the count in its
-    /// header is no total (`fixtures/wire/misp/212-ars-page1.json`).
+    /// header is no total (`fixtures/wire/misp/212-ars-page1.json`). Gives how many attributes came,
+    /// and how many more were seen to be withheld.
     fn search_pages(
         &self,
         asked: &[String],
         sought: &SearchValue,
         on: &mut dyn FnMut(Hit) -> Result<()>,
-    ) -> Result<()> {
-        let body = json!({
-            "returnFormat": "json", "value": {"OR": asked}, "includeEventUuid": 1, "includeSightings": 1,
+    ) -> Result<(usize, usize)> {
+        let body = without_default_filters(json!({
+            "value": {"OR": asked}, "includeEventUuid": 1, "includeSightings": 1,
             "order": "Attribute.id asc",
-        });
+        }));
         let list = PagedList {
             limit: HITS,
             order: RowOrder::Number(attribute_number),
@@ -76,21 +95,41 @@ impl Server {
             }))
         };
 
+        let (mut came, withheld) = (0, Cell::new(0));
         list.for_each_page(
             |page| {
-                let path = "attributes/restSearch";
-                Ok(self
-                    .fetch_page(path, ATTRIBUTE_ROWS, &body, page, &mut keep)?
-                    .0)
+                let (rows, counted) =
+                    self.fetch_page(PATH, ATTRIBUTE_ROWS, &body, page, &mut keep)?;
+                withheld.set(withheld.get() + count_withheld(counted, rows.len(), page));
+                Ok(rows)
             },
             |page| {
+                came += page.rows.len();
                 page.rows
                     .into_iter()
                     .filter_map(|row| to_hit(row, sought))
                     .try_for_each(&mut *on)?;
                 Ok(false)
             },
-        )
+        )?;
+
+        Ok((came, withheld.get()))
+    }
+
+    /// How many attributes with the value are withheld where none is shown. Only an answer without
+    /// a limit tells none (`fixtures/wire/misp/581-value-search-unknown-without-limit.json`) from
+    /// one that is withheld (`577-value-search-on-allowed-list.json`).
+    fn count_withheld_values(&self, asked: &[String]) -> Result<usize> {
+        let body = without_default_filters(json!({"value": {"OR": asked}}));
+        self.post_query(PATH, &body, |answer| {
+            let counted = answer.header("x-result-count").parse().unwrap_or(0);
+            let rows: Vec<()> =
+                read_list(answer, ATTRIBUTE_ROWS, HITS, &mut |_: Element<Value>| {
+                    Some(())
+                })?;
+            // One that came in since the pages were read is none that is withheld.
+            Ok(usize::saturating_sub(counted, rows.len()))
+        })
     }
 }
 

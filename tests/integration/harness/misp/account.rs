@@ -39,11 +39,7 @@ pub(super) fn me(world: &World, ask: &Ask) -> Reply {
         .iter()
         .find(|user| user.id == ask.user.id)
         .unwrap_or(&ask.user);
-    let settings = match &world.default_filters {
-        Value::Null => json!([]),
-        filters => json!({ "default_restsearch_parameters": filters }),
-    };
-    let body = json!({"User": account(user), "Role": role(user), "UserSetting": settings, "Organisation": full(world.organisation(user.org))});
+    let body = json!({"User": account(user), "Role": role(user), "UserSetting": [], "Organisation": full(world.organisation(user.org))});
     Reply::json(200, &body)
 }
 

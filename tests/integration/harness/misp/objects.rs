@@ -214,8 +214,7 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
         Filter::parse(&filters[name]).is_none_or(|filter| filter.passes(texts))
     };
     let metadata = truthy(&filters["metadata"]);
-    // `false` is no filter, and names none.
-    if !filters["deleted"].is_null() && filters["deleted"] != false {
+    if !filters["deleted"].is_null() {
         return ask.refuse(500, "An Internal Error Has Occurred.");
     }
     let events = world

@@ -57,7 +57,7 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
 /// The allowed list keeps values out of an event's own attributes, not of those in objects (MISP's `Allowedlist.php`,
 /// `removeAllowedlistedFromArray`).
 fn without_allowed(world: &World, mut shown: Value) -> Value {
-    if let Some(attributes) = shown["Event"]["Attribute"].as_array_mut() {
+    if let Some(Value::Array(attributes)) = shown.pointer_mut("/Event/Attribute") {
         attributes.retain(|one| !world.is_allowed(one["value"].as_str().unwrap_or_default()));
     }
     shown

@@ -357,16 +357,24 @@ impl World {
             .expect("organisations are never removed")
     }
 
-    /// The filters of a search: those that it names, and of the others the user's defaults.
+    /// The filters of a search: those that it names, and of the others the user's defaults; `false` is none (recorded as
+    /// `576-value-search-false-is-no-filter`).
     pub(crate) fn with_default_filters(&self, named: &Value) -> Value {
-        let mut filters = self.default_filters.as_object().cloned().unwrap_or_default();
+        let mut filters = self
+            .default_filters
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         filters.extend(named.as_object().cloned().unwrap_or_default());
+        filters.retain(|_, value| *value != false);
         Value::Object(filters)
     }
 
     /// Whether the allowed list keeps a value out of searches.
     pub(crate) fn is_allowed(&self, value: &str) -> bool {
-        self.allowed_list.iter().any(|text| value.contains(text.as_str()))
+        self.allowed_list
+            .iter()
+            .any(|text| value.contains(text.as_str()))
     }
 
     /// Whether `user` may see `event`. Sharing groups list the organisations they share with.

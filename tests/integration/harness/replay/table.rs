@@ -1,8 +1,8 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::later_seeds::{
-    allowed_list, default_filter, default_tags, event_382, event_383, import_rules, no_defaults, open_proposal, open_proposal_that_blocks,
-    partner_event_with_rules, three_events,
+    allowed_list, default_filter, default_tags, event_382, event_383, import_rules, no_defaults,
+    open_proposal, open_proposal_that_blocks, partner_event_with_rules, three_events,
 };
 use super::seeds::{
     equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute,
@@ -662,7 +662,6 @@ pub(super) const ROWS: &[Row] = &[
     row("507-taxonomies-view-unknown"),
     seeded("570-objects-add-asks", partner_event),
     seeded("571-objects-add-asks-blocked", partner_event_with_rules),
-    seeded("572-users-view-me-default-search-filters", default_filter),
     seeded("573-value-search-under-default-filters", default_filter),
     seeded("574-value-search-overrides-default-filters", default_filter),
     seeded("575-value-search-overrides-default-tags", default_tags),
