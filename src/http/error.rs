@@ -2,11 +2,11 @@
 //! that say what to do.
 
 use std::fmt;
-use std::io;
 
 use serde_json::Value;
 
 use super::tls::recognise_page;
+use crate::json::is_cut_short;
 use crate::secret::truncate_text;
 
 /// What is said of an answer that did not come to its end.
@@ -237,15 +237,9 @@ pub(super) fn retry_reason(error: &anyhow::Error) -> Option<(String, Option<u32>
 /// it says so, or the process that was at it died, as PHP does where its memory ends, and left no
 /// answer or the beginning of one.
 pub fn is_breakdown(error: &anyhow::Error) -> bool {
-    let is_cut = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref()
-            .is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof)
-    };
-
     match HttpError::of(error) {
         Some(failure) => failure.is_breakdown(),
-        None => error.chain().any(is_cut) || broke_off(error),
+        None => is_cut_short(error) || broke_off(error),
     }
 }
 
@@ -445,6 +439,7 @@ pub(super) fn join_causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::JsonStream;
     use anyhow::anyhow;
     use serde_json::json;
 
@@ -544,8 +539,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_ends_too_early_is_a_server_that_broke_down() {
-        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
-        assert!(is_breakdown(&anyhow!(cut).context("reading the answer")));
+        let cut = JsonStream::new(b"[1, 2".as_slice())
+            .read_whole::<Value>()
+            .unwrap_err();
+        assert!(is_breakdown(&cut.context("reading the answer")));
         let off = anyhow!("reading the answer: {BROKE_OFF}: reset");
         assert!(is_breakdown(&off));
         assert_eq!(retry_reason(&off), Some(("broken answer".to_owned(), None)));

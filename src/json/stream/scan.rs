@@ -3,7 +3,6 @@
 
 use std::io::{self, BufRead};
 
-use anyhow::anyhow;
 use memchr::memchr2;
 
 use super::{BUFFER, JsonStream};
@@ -27,14 +26,6 @@ pub(super) enum Next {
     List,
     Object,
     Word,
-}
-
-/// For the walk itself both ends are errors.
-pub(super) fn into_error(broken: Broken) -> anyhow::Error {
-    match broken {
-        Broken::Off(error) => error.into(),
-        flawed @ Broken::Flawed(_) => anyhow!(flawed),
-    }
 }
 
 pub(super) fn unexpected_end() -> io::Error {
