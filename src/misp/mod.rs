@@ -232,6 +232,15 @@ impl Misp {
         }
     }
 
+    /// The content of these small events of a server, of those that came whole by few requests; each
+    /// other one is to be read by [`Self::read_chunks`].
+    pub fn read_small_events(&self, events: &[(Uuid, &Event)]) -> HashMap<Uuid, Chunk> {
+        match self {
+            Self::Server(server) => server.read_small_events(events),
+            Self::Feed(_) => HashMap::new(),
+        }
+    }
+
     /// What the file of a feed's event says of it, since that decides about the event. None for a
     /// server, whose list says it. `check` is told the number of attributes so far, soft-deleted
     /// ones not included.

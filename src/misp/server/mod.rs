@@ -8,6 +8,7 @@ mod list;
 mod metadata;
 mod probe;
 mod read;
+mod read_list;
 mod rest_search;
 mod search;
 pub(super) mod write;

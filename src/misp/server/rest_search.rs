@@ -8,7 +8,7 @@ use crate::http::PageRequest;
 
 /// Every filter that keeps something out of a search of attributes, objects or events, or that adds
 /// the tags of an event to its attributes (MISP's `RestSearchComponent.php`).
-const FILTERS: [&str; 46] = [
+const FILTERS: [&str; 48] = [
     "attackGalaxy",
     "attribute_timestamp",
     "category",
@@ -43,6 +43,7 @@ const FILTERS: [&str; 46] = [
     "org",
     "page",
     "publish_timestamp",
+    "published",
     "score",
     "sharing_group_id",
     "sharinggroup",
@@ -51,6 +52,7 @@ const FILTERS: [&str; 46] = [
     "threat_level_id",
     "timestamp",
     "to",
+    "to_ids",
     "type",
     "uuid",
     "value",
@@ -63,7 +65,7 @@ const FILTERS: [&str; 46] = [
 /// in place of the default, and `false` is none (`574-…` to
 /// `576-value-search-false-is-no-filter.json`).
 pub(super) fn without_default_filters(asked: Value) -> Value {
-    let mut body = json!({"returnFormat": "json", "to_ids": [0, 1], "published": [0, 1]});
+    let mut body = json!({"returnFormat": "json"});
     for filter in FILTERS {
         body[filter] = json!(false);
     }
@@ -98,7 +100,7 @@ mod tests {
         let body = without_default_filters(json!({"eventid": "7", "to_ids": 1}));
         assert_eq!(body["eventid"], "7");
         assert_eq!(body["to_ids"], 1);
-        assert_eq!(body["published"], json!([0, 1]));
+        assert_eq!(body["published"], false);
         assert_eq!(body["tags"], false);
     }
 
