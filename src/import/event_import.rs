@@ -404,7 +404,7 @@ impl EventImport<'_> {
         values.sort_unstable();
         values.dedup();
 
-        let hits = match misp.check_warninglists(&values) {
+        let hits = match misp.ask_server(|server| server.check_warninglists(&values)) {
             Ok(hits) => hits,
             Err(error) => {
                 part.warn(format!(

@@ -74,7 +74,7 @@ impl Flaw {
     }
 
     /// The same of an element that is known by these.
-    pub(super) fn with_names(self, names: [Option<String>; NAMES.len()]) -> Self {
+    pub fn with_names(self, names: [Option<String>; NAMES.len()]) -> Self {
         Self { names, ..self }
     }
 

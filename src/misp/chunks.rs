@@ -43,7 +43,6 @@ pub struct AttributeRow {
 
 impl AttributeRow {
     /// True for an attribute that is soft-deleted.
-    #[must_use]
     pub fn is_deleted(&self) -> bool {
         matches!(&self.attribute, Element::Good(attribute) if attribute.deleted == Some(true))
     }
@@ -59,7 +58,7 @@ pub struct ParentObject {
 }
 
 /// Gathers rows and hands them over in chunks.
-pub(super) struct ChunkBuffer<'c> {
+pub struct ChunkBuffer<'c> {
     rows: Vec<AttributeRow>,
     text: usize,
     reports: Vec<Report>,
@@ -83,7 +82,8 @@ enum Delivery {
 }
 
 impl<'c> ChunkBuffer<'c> {
-    pub(super) fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
+    /// Nothing is gathered yet; `on` gets the chunks.
+    pub fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
         let (rows, reports, progress) = (Vec::new(), Vec::new(), Delivery::default());
         Self {
             rows,
@@ -98,7 +98,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Takes what stands in an event.
-    pub(super) fn add_piece(&mut self, piece: EventPart) -> Result<()> {
+    pub fn add_piece(&mut self, piece: EventPart) -> Result<()> {
         match piece {
             EventPart::Attribute(element) => self.add_row(*element, None),
             EventPart::Object(Element::Good(object)) => self.add_object(object),
@@ -129,7 +129,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Takes an attribute. What no longer fits goes into the next chunk.
-    pub(super) fn add_row(
+    pub fn add_row(
         &mut self,
         mut attribute: Element<Attribute>,
         within: Option<ParentObject>,
@@ -154,7 +154,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Takes a report, if there is room for it.
-    pub(super) fn add_report(&mut self, report: Element<Report>) {
+    pub fn add_report(&mut self, report: Element<Report>) {
         let fits = |report: &Report| {
             self.in_reports + report.name.len() + report.content.len() <= MOST_IN_REPORTS
         };
@@ -168,12 +168,12 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Notes why the objects of the event cannot be read.
-    pub(super) fn note_missing_objects(&mut self, why: String) {
+    pub fn note_missing_objects(&mut self, why: String) {
         self.without_objects = Some(why);
     }
 
     /// Hands over the rows there are, if any.
-    pub(super) fn deliver_rows(&mut self) -> Result<()> {
+    pub fn deliver_rows(&mut self) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
         }
@@ -207,7 +207,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Hands over the last chunk.
-    pub(super) fn finish(self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         let Self {
             rows,
             reports,
@@ -227,7 +227,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Forgets what was gathered and not handed over, since it comes again.
-    pub(super) fn clear_pending(&mut self) {
+    pub fn clear_pending(&mut self) {
         self.rows.clear();
         self.text = 0;
         self.reports.clear();
@@ -235,7 +235,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// The highest number of an attribute that was handed over; 0 for none.
-    pub(super) fn highest_delivered(&self) -> u64 {
+    pub fn highest_delivered(&self) -> u64 {
         match self.progress {
             Delivery::UpTo(number) => number,
             Delivery::Nothing | Delivery::Stopped => 0,
@@ -243,29 +243,29 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// True as long as nothing was handed over.
-    pub(super) fn is_untouched(&self) -> bool {
+    pub fn is_untouched(&self) -> bool {
         self.progress == Delivery::Nothing
     }
 
     /// An error of reading, which is no reason to read again if something was handed over.
-    pub(super) fn read_error(&self, error: anyhow::Error) -> ReadError {
+    pub fn read_error(&self, error: anyhow::Error) -> ReadError {
         ReadError::new(error, self.is_untouched())
     }
 
     /// The same of a page, of which what was handed over is passed over. An error of the handler is
     /// no reason to ask a server again.
-    pub(super) fn page_error(&self, error: anyhow::Error) -> ReadError {
+    pub fn page_error(&self, error: anyhow::Error) -> ReadError {
         ReadError::new(error, self.progress != Delivery::Stopped)
     }
 }
 
 /// The number of an attribute on its server.
-pub(super) fn attribute_number(element: &Element<Attribute>) -> Option<u64> {
+pub fn attribute_number(element: &Element<Attribute>) -> Option<u64> {
     attribute_id(element)?.parse().ok()
 }
 
 /// The same as the server writes it.
-pub(super) fn attribute_id(element: &Element<Attribute>) -> Option<&str> {
+pub fn attribute_id(element: &Element<Attribute>) -> Option<&str> {
     element.id(|attribute| &attribute.id)
 }
 

@@ -53,7 +53,6 @@ pub enum WriteStop {
 
 impl WriteStop {
     /// The error, whatever may be done about it.
-    #[must_use]
     pub fn into_error(self) -> anyhow::Error {
         match self {
             Self::Look(error) | Self::Taken { error, .. } | Self::No(error) => error,
@@ -69,7 +68,6 @@ impl From<anyhow::Error> for WriteStop {
 
 impl WriteLog {
     /// True if something may have changed.
-    #[must_use]
     pub fn had_effect(&self) -> bool {
         self.effects > 0
     }
@@ -83,7 +81,6 @@ impl WriteLog {
     }
 
     /// How it would be if these attributes were sent and the run ended before an answer came.
-    #[must_use]
     pub fn as_if_unanswered(&self, attributes: impl IntoIterator<Item = Uuid>) -> Self {
         let mut underway = Self {
             is_unseen: true,
@@ -99,13 +96,11 @@ impl WriteLog {
     }
 
     /// False for what was refused before.
-    #[must_use]
     pub fn may_send(&self, attribute: &Uuid) -> bool {
         !self.reasons.contains_key(attribute)
     }
 
     /// True for what was refused because its uuid is in use already.
-    #[must_use]
     pub fn is_held_elsewhere(&self, attribute: &Uuid) -> bool {
         self.reasons
             .get(attribute)
@@ -119,7 +114,6 @@ impl WriteLog {
 
     /// True if an attribute that is there can be of our making: it was sent, and MISP did not say
     /// that it had it already.
-    #[must_use]
     pub fn may_have_added(&self, uuid: &Uuid) -> bool {
         self.sent.contains_key(uuid) && !self.is_held_elsewhere(uuid)
     }

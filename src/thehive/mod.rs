@@ -89,7 +89,6 @@ impl TheHive {
     }
 
     /// The way to TheHive.
-    #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -124,7 +123,6 @@ impl TheHive {
 
     /// The page of an alert in the web interface. That of TheHive 4 has none for a single alert,
     /// only the list of all (its `frontend/app/scripts/app.js`).
-    #[must_use]
     pub fn alert_link(&self, id: &str) -> String {
         let url = &self.url;
         let has_page = self.is_five().unwrap_or(true) && is_id(id);

@@ -25,7 +25,6 @@ pub enum WriteError {
 impl WriteError {
     /// Tells by the status, and by TheHive's words where the status is not enough: `CreateError`
     /// and `NotFoundError` stand for two things each (ScalliGraph's `ErrorHandler.scala`).
-    #[must_use]
     pub fn from_http_error(failure: HttpError) -> Self {
         match (Missing::from_http_error(&failure), failure.status()) {
             (Some(Missing::Content), _) => Self::Content(failure),
@@ -122,7 +121,6 @@ pub struct Refusal {
 
 impl Refusal {
     /// True for what is there already.
-    #[must_use]
     pub fn is_duplicate(&self) -> bool {
         is_duplicate_message(&self.message)
     }
@@ -130,7 +128,6 @@ impl Refusal {
     /// True for what will be refused again. Anything else may pass: now and then TheHive loses the
     /// file that it unpacked, `java.nio.file.NoSuchFileException`
     /// (`fixtures/wire/thehive/016-add-file-207.json`).
-    #[must_use]
     pub fn is_final(&self) -> bool {
         ["BadRequest", "CreateError", "NotFoundError"].contains(&self.kind.as_str())
     }

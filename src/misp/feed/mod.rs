@@ -2,7 +2,6 @@
 //! and `hashes.csv`. Any MISP can pull it. How both are read is here, how a folder is written in
 //! `folder.rs`.
 
-mod event_file;
 mod folder;
 mod search;
 mod web;

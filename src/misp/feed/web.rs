@@ -23,7 +23,8 @@ const BEFOREHAND: u64 = 8 << 20;
 /// A feed on a web server.
 pub struct Web {
     client: Client,
-    pub(super) decisive: Vec<String>,
+    /// See [`Misp::set_decisive_tags`](crate::misp::Misp::set_decisive_tags).
+    pub decisive: Vec<String>,
 }
 
 impl Web {
@@ -53,14 +54,13 @@ impl Web {
     }
 
     /// The way to the server.
-    #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
     /// See [`super::Feed::read_file_with`]. The content type says nothing: web servers call event
     /// files what they like.
-    pub(super) fn read_file_with<T>(
+    pub fn read_file_with<T>(
         &self,
         name: &str,
         mut read: impl FnMut(&mut dyn Read) -> Result<T, ReadError>,

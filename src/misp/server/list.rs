@@ -124,7 +124,7 @@ impl Server {
     }
 
     /// One page of a list, and how many rows there are in all, if the server says so.
-    pub(super) fn fetch_page<T: for<'de> Deserialize<'de>, K>(
+    pub fn fetch_page<T: for<'de> Deserialize<'de>, K>(
         &self,
         path: &str,
         inside: &[&str],
@@ -246,7 +246,7 @@ impl Server {
     /// `deleted` is named, to any value of which MISP answers 500
     /// (`fixtures/wire/misp/433-objects-restsearch-deleted-0-1.json`,
     /// `436-objects-restsearch-without-deleted.json`). One may come twice.
-    pub(super) fn for_each_object(
+    pub fn for_each_object(
         &self,
         event: &Uuid,
         limit: usize,

@@ -11,7 +11,7 @@ mod read;
 mod read_list;
 mod rest_search;
 mod search;
-pub(super) mod write;
+pub mod write;
 
 use std::sync::{Arc, OnceLock};
 
@@ -26,7 +26,7 @@ use crate::http::{self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind,
 use crate::json::{Element, JsonStream};
 use crate::misp::wire::{Event, unwrap_row};
 use crate::report::ConnectionReporter;
-use metadata::CurrentUser;
+use account::Account;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half
 /// read.
@@ -43,9 +43,9 @@ const ATTRIBUTE_ROWS: &[&str] = &["response", "Attribute"];
 pub struct Server {
     client: Client,
     url: Url,
-    me: OnceLock<CurrentUser>,
+    account: OnceLock<Account>,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
-    pub(super) decisive: Vec<String>,
+    pub decisive: Vec<String>,
 }
 
 impl Server {
@@ -72,7 +72,7 @@ impl Server {
         Ok(Self {
             client,
             url: url.clone(),
-            me: OnceLock::new(),
+            account: OnceLock::new(),
             decisive: Vec::new(),
         })
     }
@@ -174,13 +174,11 @@ impl Server {
     }
 
     /// The way to the server.
-    #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
     /// The page of an event, for people.
-    #[must_use]
     pub fn event_url(url: &Url, uuid: &Uuid) -> String {
         format!("{url}events/view/{uuid}")
     }

@@ -17,7 +17,7 @@ impl ServerWriter<'_> {
     /// Leaves out, with MISP's reason, what is to join an object that is there and is refused, as
     /// it may be at every run. A file, whose value is known only when it is read, is no reason to
     /// touch a published event.
-    pub(super) fn leave_out_refused(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
+    pub fn leave_out_refused(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let joining: Vec<_> = self
             .changes
             .additions

@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use super::{Server, error_mentions, explain_error};
 use crate::http::{self, HttpError, HttpErrorKind};
-use crate::json;
+use crate::json::Element;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
 use crate::misp::draft::AttributeDraft;
-use crate::misp::request_bodies::{self, merge_members};
+use crate::misp::request_bodies;
 use crate::misp::tag_resolution::TagResolution;
-use crate::misp::wire::{Event, SOURCE};
+use crate::misp::wire::{Event, Row, SOURCE, unwrap_row};
 use crate::misp::write_log::{WriteLog, WriteStop};
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.
-pub(super) const BATCH: usize = 1_000;
+pub const BATCH: usize = 1_000;
 /// No list is made shorter than this after a timeout.
 const SHORTEST: usize = 50;
 
@@ -29,24 +29,17 @@ impl Server {
     ///
     /// # Errors
     /// That it was not added.
-    pub(in crate::misp) fn add_sighting(
-        &self,
-        attribute: &Uuid,
-        moment: Option<i64>,
-    ) -> anyhow::Result<()> {
+    pub fn add_sighting(&self, attribute: &Uuid, moment: Option<i64>) -> anyhow::Result<()> {
         let mut body = json!({"source": SOURCE, "type": "0"});
         if let Some(moment) = moment {
-            body = merge_members(body, json!({"timestamp": moment}));
+            body["timestamp"] = json!(moment);
         }
         let answer = self
             .client
             .post(&format!("sightings/add/{attribute}"), &body)
             .map_err(explain_error)?;
         let said = answer.read_value()?;
-        let message = said
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or("MISP does not say why");
+        let message = said["message"].as_str().unwrap_or("MISP does not say why");
         ensure!(said.get("Sighting").is_some(), "{message}");
 
         Ok(())
@@ -54,13 +47,17 @@ impl Server {
 }
 
 /// The changes of one event on their way to a server.
-pub(in crate::misp) struct ServerWriter<'a> {
-    pub(in crate::misp) server: &'a Server,
-    pub(in crate::misp) changes: &'a EventChanges<'a>,
-    pub(in crate::misp) names: &'a TagResolution,
-    pub(in crate::misp) attachments: &'a dyn AttachmentSource,
+pub struct ServerWriter<'a> {
+    /// Where they go.
+    pub server: &'a Server,
+    /// The changes.
+    pub changes: &'a EventChanges<'a>,
+    /// What the tags are called there.
+    pub names: &'a TagResolution,
+    /// Where the files come from.
+    pub attachments: &'a dyn AttachmentSource,
     /// Is told before each request how things stand if no answer comes.
-    pub(in crate::misp) underway: &'a dyn Fn(&WriteLog),
+    pub underway: &'a dyn Fn(&WriteLog),
 }
 
 impl ServerWriter<'_> {
@@ -71,7 +68,7 @@ impl ServerWriter<'_> {
     ///
     /// # Errors
     /// What stopped the writing, and whether a look may help.
-    pub(in crate::misp) fn write_all(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
+    pub fn write_all(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         if self.changes.create {
             self.add_event(sending)?;
         }
@@ -105,11 +102,7 @@ impl ServerWriter<'_> {
     }
 
     /// True for what is to join an object that is there, and was not refused.
-    pub(super) fn joins_existing_object(
-        &self,
-        attribute: &AttributeDraft,
-        sending: &WriteLog,
-    ) -> bool {
+    pub fn joins_existing_object(&self, attribute: &AttributeDraft, sending: &WriteLog) -> bool {
         let is_there = |object: &Uuid| !self.changes.creates_object(object);
         attribute
             .place
@@ -142,22 +135,23 @@ impl ServerWriter<'_> {
     /// 403 or 500.
     fn add_event(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let header = &self.changes.header;
-        let mut more = json!({"distribution": header.distribution.to_string()});
+        let mut event = request_bodies::event(&self.changes.uuid, header, self.names);
+        event["distribution"] = json!(header.distribution.to_string());
         if let Some(group) = header.sharing_group {
-            more = merge_members(more, json!({"sharing_group_id": group.to_string()}));
+            event["sharing_group_id"] = json!(group.to_string());
         }
         if let Some(extends) = &header.extends {
-            more = merge_members(more, json!({"extends_uuid": extends}));
+            event["extends_uuid"] = json!(extends);
         }
-        let body =
-            json!({"Event": request_bodies::event(&self.changes.uuid, header, self.names, more)});
+        let body = json!({"Event": event});
         (self.underway)(&sending.as_if_unanswered([]));
 
         let failure = match self.server.client.post("events/add/metadata:1", &body) {
             Ok(answer) => {
                 sending.record_sent([], true);
                 // It is there, whatever becomes of the answer.
-                let made = answer.read_as::<Made>().ok().and_then(|made| made.event);
+                let made = answer.read_as::<Element<Row<Event>>>().ok();
+                let made = made.and_then(|made| unwrap_row(made, "Event"));
                 sending.event = Some(made.unwrap_or_default());
                 return Ok(());
             }
@@ -292,24 +286,20 @@ impl ServerWriter<'_> {
             }
         }
 
-        let mut event = merge_members(json!({"uuid": self.changes.uuid}), head);
+        let mut event = head;
+        event["uuid"] = json!(self.changes.uuid);
         if !loose.is_empty() {
-            event = merge_members(event, json!({"Attribute": loose}));
+            event["Attribute"] = json!(loose);
         }
-
         if !objects.is_empty() {
-            let object = |(uuid, attributes): (Uuid, Vec<Value>)| {
-                let object = json!({"uuid": uuid, "Attribute": attributes});
-                let is_closed = self.changes.closed_objects.contains(&uuid);
-                if is_closed {
-                    merge_members(object, json!({"distribution": "0"}))
-                } else {
-                    object
+            let objects = objects.into_iter().map(|(uuid, attributes)| {
+                let mut object = json!({"uuid": uuid, "Attribute": attributes});
+                if self.changes.closed_objects.contains(&uuid) {
+                    object["distribution"] = json!("0");
                 }
-            };
-
-            let objects: Vec<_> = objects.into_iter().map(object).collect();
-            event = merge_members(event, json!({"Object": objects}));
+                object
+            });
+            event["Object"] = objects.collect();
         }
 
         let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
@@ -358,8 +348,8 @@ impl ServerWriter<'_> {
                 "5"
             };
 
-            let body =
-                request_bodies::object(object, bodies, json!({"distribution": distribution}));
+            let mut body = request_bodies::object(object, bodies);
+            body["distribution"] = json!(distribution);
             self.add_object(&body, &sent, sending)?;
         }
 
@@ -412,7 +402,7 @@ impl ServerWriter<'_> {
     }
 
     /// Nothing is begun so late that there is no time left to look at it.
-    pub(super) fn check_deadline(&self) -> Result<(), WriteStop> {
+    pub fn check_deadline(&self) -> Result<(), WriteStop> {
         if self.server.client.clock().is_near_the_end() {
             let error = anyhow!(
                 "the deadline is near (\"deadline_minutes\"): the rest comes with the next run"
@@ -533,29 +523,23 @@ impl ServerWriter<'_> {
         }
     }
 
-    pub(super) fn attribute_body(
+    /// An attribute as it is added.
+    pub fn attribute_body(
         &self,
         attribute: &AttributeDraft,
         content: Option<&AttachmentPayload>,
     ) -> Value {
-        let more = json!({"distribution": attribute.distribution().to_string()});
-        request_bodies::attribute(attribute, content, self.names, more)
+        let mut body = request_bodies::attribute(attribute, content, self.names);
+        body["distribution"] = json!(attribute.distribution().to_string());
+        body
     }
-}
-
-/// The answer to `events/add`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Made {
-    #[serde(rename = "Event", deserialize_with = "json::object")]
-    event: Option<Event>,
 }
 
 /// The answer to `attributes/add`, as far as it says what was refused; what was stored is looked at
 /// afterwards.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Added {
+    #[serde(default)]
     errors: Value,
 }
 
