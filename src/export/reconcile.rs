@@ -133,8 +133,9 @@ impl Reconciler<'_, '_> {
     }
 
     /// True if something is left though nothing stopped the writing: what MISP refused by its uuid,
-    /// which gets another one here; or a tag that was there locally, which only a second edit sets
-    /// for everybody.
+    /// which gets another one here; a tag that was there locally, which only a second edit sets for
+    /// everybody; or what MISP left out of a list of objects, of which it says why if it is asked
+    /// once more.
     fn needs_second_round(
         &mut self,
         held: Option<&EventContent>,
@@ -142,7 +143,18 @@ impl Reconciler<'_, '_> {
         is_second: bool,
     ) -> bool {
         self.reassign_refused_uuids(held)
-            || (!is_second && done.replaces_local_tags(&self.mapped.wanted))
+            || (!is_second
+                && (done.replaces_local_tags(&self.mapped.wanted) || self.misses_of_lists(held)))
+    }
+
+    /// True if an attribute that went out in a list of objects is not there.
+    fn misses_of_lists(&self, held: Option<&EventContent>) -> bool {
+        let in_lists = &self.sending.in_lists;
+        let held = held.map_or(&[][..], |held| &held.attributes);
+        let there = held.iter().filter(|attribute| {
+            Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| in_lists.contains(&uuid))
+        });
+        there.count() < in_lists.len()
     }
 
     /// What is missing in the event as it is there.

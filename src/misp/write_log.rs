@@ -1,7 +1,7 @@
 //! What was sent to a MISP and what it said: by this, and by a look at the event, every missing
 //! attribute is told from the others. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -19,6 +19,9 @@ pub struct WriteLog {
     pub effects: u64,
     /// Attributes that were sent, and whether the request was answered.
     pub sent: BTreeMap<Uuid, bool>,
+    /// Attributes that went out in a list of new objects, of which MISP leaves out what it dislikes
+    /// without a word.
+    pub in_lists: BTreeSet<Uuid>,
     /// Attributes that did not go out or were refused, and why.
     pub reasons: BTreeMap<Uuid, String>,
     /// Attributes sent at once, if a longer list was not answered in time.
@@ -98,6 +101,11 @@ impl WriteLog {
     /// False for what was refused before.
     pub fn may_send(&self, attribute: &Uuid) -> bool {
         !self.reasons.contains_key(attribute)
+    }
+
+    /// True for what went out in a list of new objects: if it is missing, MISP has not said why.
+    pub fn went_in_list(&self, attribute: &Uuid) -> bool {
+        self.in_lists.contains(attribute)
     }
 
     /// True for what was refused because its uuid is in use already.

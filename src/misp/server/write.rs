@@ -46,6 +46,25 @@ impl Server {
     }
 }
 
+/// New objects that go out in one request.
+#[derive(Default)]
+struct ObjectList {
+    objects: Vec<Value>,
+    /// The uuids of their attributes.
+    attributes: Vec<Uuid>,
+}
+
+/// A new object with these attributes. It hides what is in it: it is closed only if all of that is.
+fn object_body(attributes: &[&AttributeDraft], bodies: Vec<Value>) -> Value {
+    let Some(place) = attributes.first().and_then(|one| one.place.as_ref()) else {
+        return Value::Null;
+    };
+    let is_closed = attributes.iter().all(|one| one.is_closed);
+    let mut body = request_bodies::object(&place.object, bodies);
+    body["distribution"] = json!(if is_closed { "0" } else { "5" });
+    body
+}
+
 /// The changes of one event on their way to a server.
 pub struct ServerWriter<'a> {
     /// Where they go.
@@ -314,46 +333,84 @@ impl ServerWriter<'_> {
         )
     }
 
-    /// One request for each new object: MISP refuses an object as a whole, and says why
-    /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out
-    /// once more by way of an edit, which drops only what MISP dislikes.
+    /// New objects go out in lists, since each request costs MISP more than most objects do. An edit
+    /// leaves out what MISP dislikes without a word
+    /// (`fixtures/wire/misp/446-events-edit-adds-objects.json`), so that an object of which
+    /// something was missing afterwards goes out once more by itself: then MISP says why.
     fn add_objects(
         &self,
         inside: &[&AttributeDraft],
         sending: &mut WriteLog,
     ) -> Result<(), WriteStop> {
-        for object in &self.changes.new_objects {
-            let mut bodies = Vec::new();
-            let mut sent = Vec::new();
-            let of_object = |one: &&&AttributeDraft| {
-                one.place
-                    .as_ref()
-                    .is_some_and(|place| place.object == *object)
-            };
+        let mut list = ObjectList::default();
 
-            for attribute in inside.iter().filter(of_object) {
-                if let Some(body) = self.attribute_body_with_file(attribute, sending) {
-                    bodies.push(body);
-                    sent.push(*attribute);
-                }
-            }
-
-            if sent.is_empty() {
+        for object in self.group_by_object(inside) {
+            let is_single = object
+                .iter()
+                .any(|one| one.file.is_some() || sending.went_in_list(&one.uuid));
+            if is_single {
+                self.add_single_object(&object, sending)?;
                 continue;
             }
-            // An object hides what is in it: it is closed only if all of that is.
-            let distribution = if sent.iter().all(|one| one.is_closed) {
-                "0"
-            } else {
-                "5"
-            };
 
-            let mut body = request_bodies::object(object, bodies);
-            body["distribution"] = json!(distribution);
-            self.add_object(&body, &sent, sending)?;
+            let attributes = object.iter().map(|one| self.attribute_body(one, None));
+            list.objects
+                .push(object_body(&object, attributes.collect()));
+            list.attributes.extend(object.iter().map(|one| one.uuid));
+            if list.attributes.len() >= sending.batch.unwrap_or(BATCH) {
+                self.add_object_list(std::mem::take(&mut list), sending)?;
+            }
         }
 
-        Ok(())
+        self.add_object_list(list, sending)
+    }
+
+    /// The attributes of each new object that there are, in the order of the objects.
+    fn group_by_object<'d>(&self, inside: &[&'d AttributeDraft]) -> Vec<Vec<&'d AttributeDraft>> {
+        let mut objects: BTreeMap<Uuid, Vec<&AttributeDraft>> = BTreeMap::new();
+        for attribute in inside {
+            if let Some(place) = &attribute.place {
+                objects.entry(place.object).or_default().push(attribute);
+            }
+        }
+        let new_objects = self.changes.new_objects.iter();
+        new_objects
+            .filter_map(|object| objects.remove(object))
+            .collect()
+    }
+
+    fn add_object_list(&self, list: ObjectList, sending: &mut WriteLog) -> Result<(), WriteStop> {
+        if list.objects.is_empty() {
+            return Ok(());
+        }
+        self.check_deadline()?;
+        sending.in_lists.extend(&list.attributes);
+        let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
+        let body = json!({"Event": {"uuid": self.changes.uuid, "Object": list.objects}});
+        let uuids = list.attributes.iter().copied();
+        self.send(&path, &body, uuids, "adding objects", sending)
+    }
+
+    /// MISP refuses an object as a whole, and says why
+    /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out
+    /// once more by way of an edit, which drops only what MISP dislikes.
+    fn add_single_object(
+        &self,
+        object: &[&AttributeDraft],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
+        let (mut bodies, mut sent) = (Vec::new(), Vec::new());
+        for attribute in object {
+            if let Some(body) = self.attribute_body_with_file(attribute, sending) {
+                bodies.push(body);
+                sent.push(*attribute);
+            }
+        }
+        if sent.is_empty() {
+            return Ok(());
+        }
+
+        self.add_object(&object_body(&sent, bodies), &sent, sending)
     }
 
     fn add_object(
