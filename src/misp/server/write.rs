@@ -46,14 +46,6 @@ impl Server {
     }
 }
 
-/// New objects that go out in one request.
-#[derive(Default)]
-struct ObjectList {
-    objects: Vec<Value>,
-    /// The uuids of their attributes.
-    attributes: Vec<Uuid>,
-}
-
 /// A new object with these attributes. It hides what is in it: it is closed only if all of that is.
 fn object_body(attributes: &[&AttributeDraft], bodies: Vec<Value>) -> Value {
     let Some(place) = attributes.first().and_then(|one| one.place.as_ref()) else {
@@ -342,7 +334,8 @@ impl ServerWriter<'_> {
         inside: &[&AttributeDraft],
         sending: &mut WriteLog,
     ) -> Result<(), WriteStop> {
-        let mut list = ObjectList::default();
+        let batch = sending.batch.unwrap_or(BATCH);
+        let mut list: Vec<Vec<&AttributeDraft>> = Vec::new();
 
         for object in self.group_by_object(inside) {
             let is_single = object
@@ -353,16 +346,13 @@ impl ServerWriter<'_> {
                 continue;
             }
 
-            let attributes = object.iter().map(|one| self.attribute_body(one, None));
-            list.objects
-                .push(object_body(&object, attributes.collect()));
-            list.attributes.extend(object.iter().map(|one| one.uuid));
-            if list.attributes.len() >= sending.batch.unwrap_or(BATCH) {
-                self.add_object_list(std::mem::take(&mut list), sending)?;
+            list.push(object);
+            if list.iter().map(Vec::len).sum::<usize>() >= batch {
+                self.add_object_list(&std::mem::take(&mut list), sending)?;
             }
         }
 
-        self.add_object_list(list, sending)
+        self.add_object_list(&list, sending)
     }
 
     /// The attributes of each new object that there are, in the order of the objects.
@@ -379,16 +369,40 @@ impl ServerWriter<'_> {
             .collect()
     }
 
-    fn add_object_list(&self, list: ObjectList, sending: &mut WriteLog) -> Result<(), WriteStop> {
-        if list.objects.is_empty() {
+    fn add_object_list(
+        &self,
+        list: &[Vec<&AttributeDraft>],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
+        let attributes = || list.iter().flatten().map(|one| one.uuid);
+        if list.is_empty() {
             return Ok(());
         }
         self.check_deadline()?;
-        sending.in_lists.extend(&list.attributes);
+        (self.underway)(&sending.as_if_unanswered(attributes()));
+
+        let objects = list.iter().map(|object| {
+            let bodies = object.iter().map(|one| self.attribute_body(one, None));
+            object_body(object, bodies.collect())
+        });
+        let event = json!({"uuid": self.changes.uuid, "Object": objects.collect::<Vec<_>>()});
         let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
-        let body = json!({"Event": {"uuid": self.changes.uuid, "Object": list.objects}});
-        let uuids = list.attributes.iter().copied();
-        self.send(&path, &body, uuids, "adding objects", sending)
+
+        match self.server.client.post(&path, &json!({"Event": event})) {
+            Ok(_) => {
+                sending.in_lists.extend(attributes());
+                sending.record_sent(attributes(), true);
+                Ok(())
+            }
+            // What is too much for a gateway at once may pass one by one.
+            Err(failure) if failure.status() == Some(413) => list
+                .iter()
+                .try_for_each(|object| self.add_single_object(object, sending)),
+            Err(failure) => {
+                sending.in_lists.extend(attributes());
+                Err(self.record_failure(failure, attributes(), "adding objects", sending))
+            }
+        }
     }
 
     /// MISP refuses an object as a whole, and says why
