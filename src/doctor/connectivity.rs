@@ -6,7 +6,7 @@ use std::net::ToSocketAddrs;
 use url::{Host, Url};
 
 use super::{Findings, Stop, stop_at};
-use crate::http::{Client, HttpError, HttpErrorKind, ServerCertificate};
+use crate::http::{Client, HttpError, HttpErrorKind, RefusalKind, ServerCertificate};
 use crate::text::join_first;
 use crate::time::{self, Clock, DAY};
 
@@ -60,7 +60,7 @@ impl Way<'_> {
     ) -> Result<T, Stop> {
         let check = match &answer {
             Ok(_) => "",
-            Err(error) => match find_http_error(error) {
+            Err(error) => match HttpError::of(error).map(|failure| &failure.cause) {
                 Some(
                     HttpErrorKind::Unreachable(_)
                     | HttpErrorKind::Broken(_)
@@ -69,9 +69,9 @@ impl Way<'_> {
                 // A web page with 403 is a website's or a proxy's, not an API's word on a key.
                 Some(HttpErrorKind::Refused {
                     status: 401 | 403,
-                    message,
+                    kind,
                     ..
-                }) if !message.starts_with("a web page") => key,
+                }) if *kind != RefusalKind::Page => key,
                 _ => server,
             },
         };
@@ -97,13 +97,6 @@ impl Way<'_> {
             false => findings.warn(CONNECTION, format!("{words}; {}", remarks.join("; "))),
         }
     }
-}
-
-fn find_http_error(error: &anyhow::Error) -> Option<&HttpErrorKind> {
-    let failure = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>());
-    failure.map(|failure| &failure.cause)
 }
 
 fn check_dns(url: &Url, findings: &mut Findings) -> Result<(), Stop> {

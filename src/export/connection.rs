@@ -353,7 +353,7 @@ impl ConnectionExport<'_> {
             .collect();
 
         let every: Vec<&str> = every.iter().map(String::as_str).collect();
-        let names = misp.resolve_tag_names(&every)?;
+        let names = misp.ask_server(|server| server.resolve_tag_names(&every))?;
         self.warn_of_refused_tags(&names.group_refused(&every));
         self.withhold_new_tags(wanted, &names);
 
@@ -624,7 +624,7 @@ impl ConnectionExport<'_> {
             return;
         }
 
-        match misp.fetch_exclusive_predicates(&namespaces) {
+        match misp.ask_server(|server| server.fetch_exclusive_predicates(&namespaces)) {
             Ok(predicates) => names.add_exclusive(predicates),
             Err(error) => self.part.warn(format!(
                 "which tags exclude each other is not known: {error:#}"

@@ -133,8 +133,9 @@ impl Reconciler<'_, '_> {
     }
 
     /// True if something is left though nothing stopped the writing: what MISP refused by its uuid,
-    /// which gets another one here; or a tag that was there locally, which only a second edit sets
-    /// for everybody.
+    /// which gets another one here; a tag that was there locally, which only a second edit sets for
+    /// everybody; or what MISP left out of a list of objects, of which it says why if it is asked
+    /// once more.
     fn needs_second_round(
         &mut self,
         held: Option<&EventContent>,
@@ -142,7 +143,18 @@ impl Reconciler<'_, '_> {
         is_second: bool,
     ) -> bool {
         self.reassign_refused_uuids(held)
-            || (!is_second && done.replaces_local_tags(&self.mapped.wanted))
+            || (!is_second
+                && (done.replaces_local_tags(&self.mapped.wanted) || self.misses_of_lists(held)))
+    }
+
+    /// True if an attribute that went out in a list of objects is not there.
+    fn misses_of_lists(&self, held: Option<&EventContent>) -> bool {
+        let in_lists = &self.sending.in_lists;
+        let held = held.map_or(&[][..], |held| &held.attributes);
+        let there = held.iter().filter(|attribute| {
+            Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| in_lists.contains(&uuid))
+        });
+        there.count() < in_lists.len()
     }
 
     /// What is missing in the event as it is there.
@@ -302,7 +314,11 @@ impl Reconciler<'_, '_> {
                         break;
                     }
                 }
-                Err(error) => refusals = if is_refused(&error) { refusals + 1 } else { 0 },
+                // MISP may go on saying that it does not show the event.
+                Err(error) if HttpError::of(&error).is_some_and(HttpError::is_permanent) => {
+                    refusals += 1;
+                }
+                Err(_) => refusals = 0,
             }
 
             if refusals >= REFUSALS || clock.is_over() {
@@ -313,16 +329,6 @@ impl Reconciler<'_, '_> {
 
         before
     }
-}
-
-/// True if MISP said that it does not show the event, which it may go on saying.
-fn is_refused(error: &anyhow::Error) -> bool {
-    let failure = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>());
-    failure
-        .and_then(HttpError::status)
-        .is_some_and(|status| (400..500).contains(&status) && status != 429)
 }
 
 fn object_uuid(one: &AttributeDraft) -> Option<Uuid> {

@@ -654,9 +654,9 @@ impl ConnectionExport<'_> {
             return;
         }
 
-        match misp.count_proposals(&done.mapped.wanted.uuid, &|uuid| {
-            self.ids.is_case_part(&done.mapped.wanted.uuid, uuid)
-        }) {
+        let event = &done.mapped.wanted.uuid;
+        let is_ours = |uuid: &Uuid| self.ids.is_case_part(event, uuid);
+        match misp.ask_server(|server| server.count_proposals(event, &is_ours)) {
             Ok(open) => self.part.update(|part| part.proposals = open),
             Err(error) => self.part.warn(format!(
                 "whether there are open proposals is not known: {error:#}"

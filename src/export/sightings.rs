@@ -47,7 +47,8 @@ impl ConnectionExport<'_> {
 
         let values: BTreeSet<&str> = iocs().flat_map(AttributeDraft::value_parts).collect();
         let values: Vec<_> = values.into_iter().collect();
-        let hits = misp.check_warninglists(&values).unwrap_or_else(|error| {
+        let hits = misp.ask_server(|server| server.check_warninglists(&values));
+        let hits = hits.unwrap_or_else(|error| {
             self.part
                 .warn(format!("the warninglists were not asked: {error:#}"));
             HashMap::new()
@@ -109,7 +110,8 @@ impl ConnectionExport<'_> {
         self.part
             .count_fetched(ItemKind::Sightings, sighted.len() as u64);
 
-        let organisation = misp.own_organisation_id().unwrap_or_else(|error| {
+        let own = misp.ask_server(|server| Ok(server.account()?.organisation.id.as_str()));
+        let organisation = own.unwrap_or_else(|error| {
             self.part.warn(format!(
                 "whose the sightings in MISP are is not known: {error:#}"
             ));

@@ -1,10 +1,12 @@
-//! What goes wrong with a request, in words that say what to do.
+//! What goes wrong with a request: what it means for what is asked and written next, and in words
+//! that say what to do.
 
 use std::fmt;
 
 use serde_json::Value;
 
 use super::tls::recognise_page;
+use crate::json::is_cut_short;
 use crate::secret::truncate_text;
 use crate::text::one_line;
 
@@ -45,9 +47,8 @@ pub enum HttpErrorKind {
     Refused {
         /// 400 and above.
         status: u16,
-        /// What kind of refusal TheHive calls it, `CreateError` for instance; empty where it does
-        /// not say, as MISP.
-        kind: Box<str>,
+        /// Whose refusal it is.
+        kind: RefusalKind,
         /// Its words.
         message: String,
         /// Its `errors`, where it lists them.
@@ -61,6 +62,18 @@ pub enum HttpErrorKind {
     NotJson(String),
     /// The run's deadline passed before it was sent.
     Deadline,
+}
+
+/// Whose refusal an answer is, as far as it shows that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// That of an API that names no kind, as MISP.
+    #[default]
+    Plain,
+    /// TheHive's, by the name that it has there: `CreateError`.
+    Named(Box<str>),
+    /// A web page: a website's or a proxy's, and not an API's word.
+    Page,
 }
 
 impl HttpError {
@@ -115,8 +128,25 @@ impl HttpError {
         }
     }
 
+    /// The request that failed, if an error is about one.
+    pub fn of(error: &anyhow::Error) -> Option<&Self> {
+        error.chain().find_map(|cause| cause.downcast_ref())
+    }
+
+    /// The status of a refusal; none for the other causes.
+    pub fn status(&self) -> Option<u16> {
+        match self.cause {
+            HttpErrorKind::Refused { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The status by which a server refused what an error is about.
+    pub fn status_of(error: &anyhow::Error) -> Option<u16> {
+        Self::of(error)?.status()
+    }
+
     /// False if the server cannot have seen the request.
-    #[must_use]
     pub fn was_sent(&self) -> bool {
         !self.is_unsent
     }
@@ -124,36 +154,100 @@ impl HttpError {
     /// True if the server may still be at work on it: a gateway gave up waiting, or the answer was
     /// lost. A server that names the kind of what went wrong has ended the work itself, and whoever
     /// is asked too often (429) has done none.
-    #[must_use]
     pub fn may_still_run(&self) -> bool {
-        let is_over = matches!(&self.cause, HttpErrorKind::Refused { status, kind, .. } if *status == 429 || !kind.is_empty());
+        let is_over = matches!(
+            self.cause,
+            HttpErrorKind::Refused { status: 429, .. }
+                | HttpErrorKind::Refused {
+                    kind: RefusalKind::Named(_),
+                    ..
+                }
+        );
         self.was_sent() && !is_over
     }
 
-    /// The status of a refusal; none for the other causes.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
+    /// True if something may have been written: the server did not say no.
+    pub fn may_have_written(&self) -> bool {
         match self.cause {
-            HttpErrorKind::Refused { status, .. } => Some(status),
+            HttpErrorKind::Refused { status, .. } => status >= 500,
+            HttpErrorKind::Redirected { .. } | HttpErrorKind::Deadline => false,
             HttpErrorKind::Unreachable(_)
             | HttpErrorKind::Broken(_)
             | HttpErrorKind::TooLarge(_)
-            | HttpErrorKind::Redirected { .. }
-            | HttpErrorKind::NotJson(_)
-            | HttpErrorKind::Deadline => None,
+            | HttpErrorKind::NotJson(_) => true,
         }
+    }
+
+    /// True for a no that will be the same next time: 4xx, but not 429.
+    pub fn is_permanent(&self) -> bool {
+        self.status()
+            .is_some_and(|status| status < 500 && status != 429)
+    }
+
+    /// True if the server does not show what was asked for, and will not later either.
+    pub fn is_hidden(&self) -> bool {
+        match self.cause {
+            HttpErrorKind::Refused { status, .. } => !matches!(status, 429 | 502..=504),
+            HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_) => true,
+            HttpErrorKind::Unreachable(_)
+            | HttpErrorKind::Broken(_)
+            | HttpErrorKind::TooLarge(_)
+            | HttpErrorKind::Deadline => false,
+        }
+    }
+
+    /// What went wrong, in a word, if it may go better when it is asked again, and after how many
+    /// seconds the server wants to be.
+    fn retry(&self) -> Option<(String, Option<u32>)> {
+        match self.cause {
+            HttpErrorKind::Refused {
+                status: 429, wait, ..
+            } => Some(("429".to_owned(), wait)),
+            HttpErrorKind::Refused {
+                status: status @ 502..=504,
+                ..
+            } => Some((status.to_string(), None)),
+            HttpErrorKind::Broken(_) => Some(("broken connection".to_owned(), None)),
+            _ => None,
+        }
+    }
+
+    /// True if the server broke down over what it was asked.
+    fn is_breakdown(&self) -> bool {
+        matches!(
+            self.cause,
+            HttpErrorKind::Broken(_)
+                | HttpErrorKind::Refused {
+                    status: 500 | 502 | 504,
+                    ..
+                }
+        )
     }
 }
 
-/// True if what went wrong is a server's no that will be the same next time: 4xx, but not 429.
-#[must_use]
-pub fn is_permanent_refusal(error: &anyhow::Error) -> bool {
-    let failure = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>());
-    failure
-        .and_then(HttpError::status)
-        .is_some_and(|status| (400..=499).contains(&status) && status != 429)
+/// What went wrong with a question, in a word, if it may go better when it is put again, and after
+/// how many seconds the server wants to be asked.
+pub(super) fn retry_reason(error: &anyhow::Error) -> Option<(String, Option<u32>)> {
+    match HttpError::of(error) {
+        Some(failure) => failure.retry(),
+        None => broke_off(error).then(|| ("broken answer".to_owned(), None)),
+    }
+}
+
+/// True if a server broke down over what it was asked, so that less of it may be worth asking for:
+/// it says so, or the process that was at it died, as PHP does where its memory ends, and left no
+/// answer or the beginning of one.
+pub fn is_breakdown(error: &anyhow::Error) -> bool {
+    match HttpError::of(error) {
+        Some(failure) => failure.is_breakdown(),
+        None => is_cut_short(error) || broke_off(error),
+    }
+}
+
+/// True for the error of a body that broke off. It may have come through readers that keep nothing
+/// of it but its words.
+fn broke_off(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains(BROKE_OFF)
 }
 
 impl std::error::Error for HttpError {}
@@ -262,16 +356,18 @@ pub(super) fn unescape_html(text: &str) -> String {
     .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-pub(super) fn body_text(body: &[u8]) -> String {
+/// What a refusal is that is no API's JSON.
+pub(super) fn describe_body(body: &[u8]) -> (RefusalKind, String) {
     let text = String::from_utf8_lossy(body);
-    match text.trim() {
-        "" => "no further words".to_owned(),
-        text if recognise_page(text).is_some() => {
-            recognise_page(text).unwrap_or_default().to_owned()
-        }
-        text if text.starts_with('<') => "a web page, not an API's answer".to_owned(),
-        text => text.to_owned(),
-    }
+    let text = text.trim();
+    let (kind, words) = match recognise_page(text) {
+        Some(words) => (RefusalKind::Plain, words),
+        None if text.is_empty() => (RefusalKind::Plain, "no further words"),
+        None if text.starts_with('<') => (RefusalKind::Page, "a web page, not an API's answer"),
+        None => (RefusalKind::Plain, text),
+    };
+
+    (kind, words.to_owned())
 }
 
 /// Errors are cleaned already, so a cut can leave no half of a secret.
@@ -340,7 +436,116 @@ pub(super) fn join_causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::JsonStream;
+    use anyhow::anyhow;
     use serde_json::json;
+
+    fn refusal(status: u16, kind: RefusalKind, wait: Option<u32>) -> HttpErrorKind {
+        HttpErrorKind::Refused {
+            status,
+            kind,
+            message: "No.".into(),
+            errors: Box::default(),
+            location: None,
+            wait,
+        }
+    }
+
+    /// The answers to: may it have been written, may it still run, will it be the same next time,
+    /// will it never be shown, did the server break down, and the word for asking again.
+    #[test]
+    fn what_a_failure_means_is_told_by_its_cause() {
+        let plain = |status| refusal(status, RefusalKind::Plain, Some(7));
+        let named = |status| refusal(status, RefusalKind::Named("CreateError".into()), None);
+        let redirected = HttpErrorKind::Redirected {
+            status: 302,
+            to: "/login".into(),
+        };
+
+        for (cause, expected) in [
+            (plain(400), (false, true, true, true, false, None)),
+            (plain(403), (false, true, true, true, false, None)),
+            (plain(404), (false, true, true, true, false, None)),
+            (
+                refusal(403, RefusalKind::Page, None),
+                (false, true, true, true, false, None),
+            ),
+            (named(400), (false, false, true, true, false, None)),
+            (
+                plain(429),
+                (false, false, false, false, false, Some(("429", Some(7)))),
+            ),
+            (plain(500), (true, true, false, true, true, None)),
+            (named(500), (true, false, false, true, true, None)),
+            (
+                plain(502),
+                (true, true, false, false, true, Some(("502", None))),
+            ),
+            (
+                plain(503),
+                (true, true, false, false, false, Some(("503", None))),
+            ),
+            (
+                plain(504),
+                (true, true, false, false, true, Some(("504", None))),
+            ),
+            (redirected, (false, true, false, true, false, None)),
+            (
+                HttpErrorKind::NotJson("text/html".into()),
+                (true, true, false, true, false, None),
+            ),
+            (
+                HttpErrorKind::TooLarge(1),
+                (true, true, false, false, false, None),
+            ),
+            (
+                HttpErrorKind::Unreachable("refused".into()),
+                (true, true, false, false, false, None),
+            ),
+            (
+                HttpErrorKind::Broken("reset".into()),
+                (
+                    true,
+                    true,
+                    false,
+                    false,
+                    true,
+                    Some(("broken connection", None)),
+                ),
+            ),
+            (
+                HttpErrorKind::Deadline,
+                (false, false, false, false, false, None),
+            ),
+        ] {
+            let error = anyhow!(HttpError::new("GET x".into(), cause)).context("asking");
+            let failure = HttpError::of(&error).unwrap();
+            let retry = retry_reason(&error);
+
+            let said = (
+                failure.may_have_written(),
+                failure.may_still_run(),
+                failure.is_permanent(),
+                failure.is_hidden(),
+                is_breakdown(&error),
+                retry.as_ref().map(|(why, wait)| (why.as_str(), *wait)),
+            );
+            assert_eq!(said, expected, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_ends_too_early_is_a_server_that_broke_down() {
+        let cut = JsonStream::new(b"[1, 2".as_slice())
+            .read_whole::<Value>()
+            .unwrap_err();
+        assert!(is_breakdown(&cut.context("reading the answer")));
+        let off = anyhow!("reading the answer: {BROKE_OFF}: reset");
+        assert!(is_breakdown(&off));
+        assert_eq!(retry_reason(&off), Some(("broken answer".to_owned(), None)));
+        let other = anyhow!("the server does not sort attributes");
+        assert!(!is_breakdown(&other) && retry_reason(&other).is_none());
+    }
 
     #[test]
     fn errors_of_any_shape_become_words() {
@@ -386,7 +591,7 @@ mod tests {
     fn a_refusal_says_what_was_asked_and_what_was_answered() {
         let cause = HttpErrorKind::Refused {
             status: 403,
-            kind: Box::default(),
+            kind: RefusalKind::Plain,
             message: "No.".into(),
             errors: Box::new(json!({"value": ["bad"]})),
             location: None,

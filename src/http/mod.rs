@@ -7,6 +7,7 @@ mod context;
 mod error;
 mod follow;
 mod multipart;
+mod paging;
 mod proxy;
 mod response;
 mod retry;
@@ -24,12 +25,13 @@ use url::Url;
 use crate::secret::Secret;
 use crate::time::Clock;
 pub use context::{HttpContext, ProxyChoice, RequestObserver, RunContext, ServerAccess, Timeouts};
-pub use error::{HttpError, HttpErrorKind, describe_errors, is_permanent_refusal};
+pub use error::{HttpError, HttpErrorKind, RefusalKind, describe_errors, is_breakdown};
 use error::{describe_unreachable, join_causes};
 pub use multipart::FormFile;
+pub use paging::{PageRequest, PagedList, RowOrder, for_each_page};
 use proxy::ProxyRoute;
 pub use response::{Body, Response};
-pub use retry::{PageRequest, is_breakdown};
+pub use retry::ReadError;
 pub use tls::ServerCertificate;
 use tls::TlsState;
 
@@ -129,7 +131,19 @@ impl Client {
     ///
     /// # Errors
     /// The error of the last attempt.
-    pub fn retry<T>(&self, ask: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn retry<T>(&self, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+        self.retry_reading(|| Ok(ask()?))
+            .map_err(ReadError::into_error)
+    }
+
+    /// The same where something of the answer may be handed over before it was read to its end.
+    ///
+    /// # Errors
+    /// The error of the last attempt.
+    pub fn retry_reading<T>(
+        &self,
+        ask: impl FnMut() -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         retry::retry(self.clock(), &*self.observer, ask)
     }
 

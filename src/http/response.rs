@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::context::HttpContext;
-use super::error::{BROKE_OFF, HttpError, HttpErrorKind, body_text, join_causes, unescape_html};
+use super::error::{
+    BROKE_OFF, HttpError, HttpErrorKind, RefusalKind, describe_body, join_causes, unescape_html,
+};
 use crate::json::JsonStream;
 use crate::time::Clock;
 
@@ -115,20 +117,19 @@ impl Response {
                 .read_to_end(&mut text),
         );
         let said: Value = serde_json::from_slice(&text).unwrap_or_default();
-        let kind = said.get("type").and_then(Value::as_str).unwrap_or_default();
-
-        let message = said
-            .get("message")
-            .and_then(Value::as_str)
-            .map_or_else(|| body_text(&text), unescape_html);
+        let (mut kind, message) = said.get("message").and_then(Value::as_str).map_or_else(
+            || describe_body(&text),
+            |message| (RefusalKind::Plain, unescape_html(message)),
+        );
+        let name = said.get("type").and_then(Value::as_str).unwrap_or_default();
+        if !name.is_empty() {
+            kind = RefusalKind::Named(network.clean_words(name).into());
+        }
         let errors = network
             .run
             .scrubber
             .clean_server_value(said.get("errors").cloned().unwrap_or_default());
-        let (kind, message) = (
-            network.clean_words(kind).into(),
-            network.clean_words(&message),
-        );
+        let message = network.clean_words(&message);
 
         HttpErrorKind::Refused {
             status,

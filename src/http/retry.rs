@@ -1,14 +1,13 @@
 //! Asking again: a question that failed for a reason that passes is put once more, after a pause,
 //! within the deadline. A write never is: what became of it is looked at first.
 
-use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
 use jiff::Timestamp;
 
 use super::context::RequestObserver;
-use super::error::{BROKE_OFF, HttpError, HttpErrorKind};
+use super::error::retry_reason;
 use crate::time::Clock;
 
 /// How often a question is put.
@@ -20,23 +19,63 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// an hour.
 const LONGEST: Duration = Duration::from_secs(3_600);
 
+/// Why an answer was not read to its end.
+#[derive(Debug)]
+pub enum ReadError {
+    /// It may be asked for again.
+    Again(anyhow::Error),
+    /// It may not: something of it was handed over, which would come twice.
+    Final(anyhow::Error),
+}
+
+impl ReadError {
+    /// An error that is no reason to ask again if something was handed over.
+    pub fn new(error: anyhow::Error, is_untouched: bool) -> Self {
+        match is_untouched {
+            true => Self::Again(error),
+            false => Self::Final(error),
+        }
+    }
+
+    /// The same, with what was being done.
+    pub fn context(self, doing: String) -> Self {
+        match self {
+            Self::Again(error) => Self::Again(error.context(doing)),
+            Self::Final(error) => Self::Final(error.context(doing)),
+        }
+    }
+
+    /// The error itself.
+    pub fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Again(error) | Self::Final(error) => error,
+        }
+    }
+}
+
+impl From<anyhow::Error> for ReadError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Again(error)
+    }
+}
+
 /// See `Client::retry`.
 pub(super) fn retry<T>(
     clock: Clock,
     observer: &dyn RequestObserver,
-    mut ask: impl FnMut() -> Result<T>,
-) -> Result<T> {
+    mut ask: impl FnMut() -> Result<T, ReadError>,
+) -> Result<T, ReadError> {
     let mut attempt = 1;
     loop {
         let error = match ask() {
-            Err(error) if attempt < ATTEMPTS => error,
+            Err(ReadError::Again(error)) if attempt < ATTEMPTS => error,
             result => return result,
         };
         let Some((pause, why)) = retry_delay(&error, attempt) else {
-            return Err(error);
+            return Err(error.into());
         };
         if pause > LONGEST || clock.time_left().is_some_and(|left| left <= pause) {
-            return Err(error);
+            return Err(error.into());
         }
         clock.pause(pause);
         observer.on_retry(&why);
@@ -46,35 +85,13 @@ pub(super) fn retry<T>(
 
 /// How long to wait before it may go better, and what went wrong in a word; none if it will not.
 fn retry_delay(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)> {
+    let (why, wait) = retry_reason(error)?;
     let next = add_jitter(PAUSE * 2u32.pow(attempt - 1));
-    let Some(failure) = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>())
-    else {
-        return format!("{error:#}")
-            .contains(BROKE_OFF)
-            .then(|| (next, "broken answer".to_owned()));
-    };
-    match failure.cause {
-        HttpErrorKind::Refused {
-            status: 429, wait, ..
-        } => Some((
-            wait.map_or(next, |seconds| Duration::from_secs(seconds.into()) + next),
-            "429".to_owned(),
-        )),
 
-        HttpErrorKind::Refused {
-            status: status @ 502..=504,
-            ..
-        } => Some((next, status.to_string())),
-        HttpErrorKind::Broken(_) => Some((next, "broken connection".to_owned())),
-        HttpErrorKind::Refused { .. }
-        | HttpErrorKind::Unreachable(_)
-        | HttpErrorKind::TooLarge(_)
-        | HttpErrorKind::Redirected { .. }
-        | HttpErrorKind::NotJson(_)
-        | HttpErrorKind::Deadline => None,
-    }
+    Some((
+        Duration::from_secs(wait.unwrap_or_default().into()) + next,
+        why,
+    ))
 }
 
 /// Half to one and a half of it, so that many runs do not ask in step.
@@ -83,76 +100,13 @@ fn add_jitter(pause: Duration) -> Duration {
     pause / 2 + pause * random / 1_000
 }
 
-/// A page of a list, which can be made smaller if the server cannot make a whole one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageRequest {
-    /// Elements of a page.
-    pub limit: usize,
-    /// Its number, from 1.
-    pub number: usize,
-}
-
-/// True if a server broke down over what it was asked, so that less of it may be worth asking for:
-/// it says so, or the process that was at it died, as PHP does where its memory ends, and left no
-/// answer or the beginning of one.
-#[must_use]
-pub fn is_breakdown(error: &anyhow::Error) -> bool {
-    let failure = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>());
-    let is_cut = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref()
-            .is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof)
-    };
-
-    match failure.map(|failure| &failure.cause) {
-        Some(HttpErrorKind::Refused { status, .. }) => matches!(status, 500 | 502 | 504),
-        Some(cause) => matches!(cause, HttpErrorKind::Broken(_)),
-        None => error.chain().any(is_cut) || format!("{error:#}").contains(BROKE_OFF),
-    }
-}
-
-/// No page is made smaller than this.
-const SMALLEST: usize = 100;
-
-impl PageRequest {
-    /// The first page.
-    #[must_use]
-    pub fn first(limit: usize) -> Self {
-        Self { limit, number: 1 }
-    }
-
-    /// The next one.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self {
-            number: self.number + 1,
-            ..self
-        }
-    }
-
-    /// The first half of this page, or its first fifth if it has no halves, where the server broke
-    /// down over the whole and the part is worth asking for.
-    #[must_use]
-    pub fn halve_after(self, error: &anyhow::Error) -> Option<Self> {
-        let parts = [2, 5]
-            .into_iter()
-            .find(|parts| self.limit.is_multiple_of(*parts))?;
-        (is_breakdown(error) && self.limit / parts >= SMALLEST).then(|| Self {
-            limit: self.limit / parts,
-            number: parts * (self.number - 1) + 1,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::error::{BROKE_OFF, HttpError, HttpErrorKind, RefusalKind};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use anyhow::anyhow;
-    use serde_json::Value;
 
     /// Counts what it is told.
     #[derive(Default)]
@@ -169,13 +123,11 @@ mod tests {
     }
 
     fn refusal_error(status: u16, wait: Option<u32>) -> anyhow::Error {
-        let (kind, message, errors) = (Box::default(), "no".to_owned(), Box::new(Value::Null));
-
         let cause = HttpErrorKind::Refused {
             status,
-            kind,
-            message,
-            errors,
+            kind: RefusalKind::Plain,
+            message: "no".to_owned(),
+            errors: Box::default(),
             location: None,
             wait,
         };
@@ -188,7 +140,7 @@ mod tests {
         let counter = Counter::default();
         let failed = retry::<()>(Clock::start(0).without_waiting(), &counter, || {
             attempts += 1;
-            Err(error())
+            Err(error().into())
         });
         assert!(failed.is_err());
         assert_eq!(counter.0.into_inner(), attempts - 1);
@@ -240,7 +192,7 @@ mod tests {
             || {
                 attempts += 1;
                 if attempts == 1 {
-                    Err(refusal_error(503, None))
+                    Err(refusal_error(503, None).into())
                 } else {
                     Ok(attempts)
                 }
@@ -251,12 +203,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_handed_over_is_not_asked_for_again() {
+        let mut attempts = 0;
+        let clock = Clock::start(0).without_waiting();
+        let failed = retry::<()>(clock, &Counter::default(), || {
+            attempts += 1;
+            Err(ReadError::new(refusal_error(503, None), false))
+        });
+        assert!(matches!(failed, Err(ReadError::Final(_))));
+        assert_eq!(attempts, 1);
+    }
+
+    #[test]
     fn a_wait_beyond_the_deadline_is_not_begun() {
         let clock = Clock::start_with_limit(Some(Duration::from_secs(60))).without_waiting();
         let mut attempts = 0;
         drop(retry::<()>(clock, &Counter::default(), || {
             attempts += 1;
-            Err(refusal_error(429, Some(900)))
+            Err(refusal_error(429, Some(900)).into())
         }));
         assert_eq!(attempts, 1);
     }
@@ -265,73 +229,5 @@ mod tests {
     fn nobody_is_waited_for_a_year() {
         assert_eq!(count_attempts(|| refusal_error(429, Some(365 * 86_400))), 1);
         assert_eq!(count_attempts(|| refusal_error(429, Some(900))), ATTEMPTS);
-    }
-
-    #[test]
-    fn halved_pages_begin_where_the_whole_one_did() {
-        let page = PageRequest::first(400).next().next();
-        let halved = page.halve_after(&refusal_error(500, None)).unwrap();
-
-        assert_eq!(
-            (halved, (halved.number - 1) * halved.limit),
-            (
-                PageRequest {
-                    limit: 200,
-                    number: 5
-                },
-                800
-            )
-        );
-
-        assert_eq!(
-            halved.halve_after(&refusal_error(504, None)).unwrap().limit,
-            100
-        );
-
-        let odd = PageRequest {
-            limit: 625,
-            number: 3,
-        }
-        .halve_after(&refusal_error(502, None))
-        .unwrap();
-
-        assert_eq!(
-            (odd, (odd.number - 1) * odd.limit),
-            (
-                PageRequest {
-                    limit: 125,
-                    number: 11
-                },
-                1_250
-            )
-        );
-
-        for limit in [100, 125, 199] {
-            assert_eq!(
-                PageRequest::first(limit).halve_after(&refusal_error(500, None)),
-                None
-            );
-        }
-
-        assert_eq!(page.halve_after(&refusal_error(403, None)), None);
-    }
-
-    #[test]
-    fn an_answer_that_ends_too_early_is_a_server_that_broke_down() {
-        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
-        assert!(is_breakdown(&anyhow!(cut).context("reading the answer")));
-        assert!(is_breakdown(&anyhow!(
-            "reading the answer: {BROKE_OFF}: reset"
-        )));
-        assert!(is_breakdown(&anyhow!(HttpError::new(
-            "GET x".into(),
-            HttpErrorKind::Broken("reset".into())
-        ))));
-        for status in [400, 403, 429, 503] {
-            assert!(!is_breakdown(&refusal_error(status, None)), "{status}");
-        }
-        assert!(!is_breakdown(&anyhow!(
-            "the server does not sort attributes"
-        )));
     }
 }

@@ -26,7 +26,7 @@ use super::sync::ConnectionImport;
 use super::target::AlertTarget;
 use super::verdict_counts::VerdictCounts;
 use crate::config::Warninglists;
-use crate::http;
+use crate::http::HttpError;
 use crate::json::Element;
 use crate::misp::wire::Event;
 use crate::misp::{AttributeRow, Chunk, Misp, Opened, Report};
@@ -404,7 +404,7 @@ impl EventImport<'_> {
         values.sort_unstable();
         values.dedup();
 
-        let hits = match misp.check_warninglists(&values) {
+        let hits = match misp.ask_server(|server| server.check_warninglists(&values)) {
             Ok(hits) => hits,
             Err(error) => {
                 part.warn(format!(
@@ -412,7 +412,7 @@ impl EventImport<'_> {
                     worker::error_line(&error)
                 ));
                 // Their tags follow with the next run, unless MISP will not let us ask then either.
-                if !http::is_permanent_refusal(&error) {
+                if !HttpError::of(&error).is_some_and(HttpError::is_permanent) {
                     self.hands.iter_mut().for_each(AlertWriter::mark_incomplete);
                 }
                 return;

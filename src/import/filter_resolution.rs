@@ -5,7 +5,8 @@
 use anyhow::{Result, bail};
 
 use super::event_filter::{EventFilters, ThreatLevel};
-use crate::misp::server::filter_names::{NameQuery, NumberedTag, ResolvedNames};
+use crate::misp::server::filter_names::{NameQuery, ResolvedNames};
+use crate::misp::tag_resolution::KnownTag;
 use crate::misp::wire::{Event, Organisation};
 use crate::misp::{IndexFilter, Misp};
 use crate::report::{ConnectionReporter, RunReport};
@@ -60,7 +61,7 @@ pub fn resolve(
         own: filters.skip_own_organisation,
     };
 
-    let Some(known) = misp.resolve_names(&sought)? else {
+    let Some(known) = misp.ask_server(|server| server.resolve_names(&sought).map(Some))? else {
         return Ok(ResolvedFilters::default());
     };
     check(&known, filters, part)?;
@@ -85,10 +86,10 @@ pub fn resolve_own_organisation(misp: &Misp, filters: &EventFilters) -> Result<R
         own: filters.skip_own_organisation,
         ..NameQuery::default()
     };
-    let known = misp.resolve_names(&sought)?;
+    let known = misp.ask_server(|server| server.resolve_names(&sought))?;
     Ok(ResolvedFilters {
         only: Vec::new(),
-        own: known.and_then(|known| known.own),
+        own: known.own,
     })
 }
 
@@ -222,7 +223,7 @@ fn tags(
     run: &RunReport,
 ) -> Option<(IndexFilter, String)> {
     let known = known.tags.as_ref()?;
-    let fits = |pattern: &str, tag: &NumberedTag| matches(pattern, &tag.name);
+    let fits = |pattern: &str, tag: &KnownTag| matches(pattern, &tag.name);
     let is_plain = |name: &String| !name.contains('*') && known.iter().any(|tag| fits(name, tag));
     if !filters.include_tags.iter().all(is_plain) {
         return None;

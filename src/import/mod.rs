@@ -580,7 +580,9 @@ impl<'a> ImportRun<'a> {
         let sync = self.prepare_import(one, part)?;
         let found = match name {
             EventRef::Uuid(uuid) => sync.misp.fetch_index_entries(&[*uuid])?.pop(),
-            EventRef::Number(number) => sync.misp.find_event_by_number(*number)?,
+            EventRef::Number(number) => sync
+                .misp
+                .ask_server(|server| server.find_event_by_number(*number))?,
         };
         if found.is_none() {
             part.warn(reporting::NOT_THERE);

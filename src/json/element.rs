@@ -31,6 +31,22 @@ impl<T> Element<T> {
             Self::Bad(_) => None,
         }
     }
+
+    /// The same with what `change` makes of the element.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Element<U> {
+        match self {
+            Self::Good(value) => Element::Good(change(value)),
+            Self::Bad(flaw) => Element::Bad(flaw),
+        }
+    }
+
+    /// The id of the element, which one that cannot be read may have too.
+    pub fn id(&self, id_of: impl FnOnce(&T) -> &str) -> Option<&str> {
+        match self {
+            Self::Good(value) => Some(id_of(value)),
+            Self::Bad(flaw) => flaw.field("id"),
+        }
+    }
 }
 
 /// What is wrong with an element, and by what it is known.
@@ -42,7 +58,6 @@ pub struct Flaw {
 
 impl Flaw {
     /// Something of another kind than an object; the text names it: "a text".
-    #[must_use]
     pub fn not_object(kind: &str) -> Self {
         Self {
             what: format!("is {kind}, not an object"),
@@ -51,7 +66,6 @@ impl Flaw {
     }
 
     /// Something that cannot be read, for this reason.
-    #[must_use]
     pub fn unreadable(why: &str) -> Self {
         Self {
             what: format!("cannot be read: {why}"),
@@ -60,25 +74,22 @@ impl Flaw {
     }
 
     /// The same of an element that is known by these.
-    pub(super) fn with_names(self, names: [Option<String>; NAMES.len()]) -> Self {
+    pub fn with_names(self, names: [Option<String>; NAMES.len()]) -> Self {
         Self { names, ..self }
     }
 
     /// The value of one of the fields that name an element: `uuid`, `sourceRef`, `id`, `_id`.
-    #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         let place = NAMES.iter().position(|known| *known == name)?;
         self.names.get(place)?.as_deref()
     }
 
     /// True if one of the fields that name an element was read.
-    #[must_use]
     pub fn is_named(&self) -> bool {
         self.names.iter().any(Option::is_some)
     }
 
     /// A sentence: "an attribute (uuid 5f0e…) cannot be read: …".
-    #[must_use]
     pub fn describe(&self, subject: &str) -> String {
         let known = NAMES
             .iter()
@@ -96,6 +107,17 @@ impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
     }
+}
+
+/// True for the error of a body that ended too early.
+pub fn is_cut_short(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let off = match cause.downcast_ref() {
+            Some(Broken::Off(off)) => Some(off),
+            _ => cause.downcast_ref(),
+        };
+        off.is_some_and(|off| off.kind() == io::ErrorKind::UnexpectedEof)
+    })
 }
 
 /// Why reading stopped.
@@ -132,49 +154,145 @@ impl From<io::Error> for Broken {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Element<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ElementVisitor(PhantomData))
+        deserializer.deserialize_any(ByShape(ElementShape(PhantomData)))
     }
 }
 
-struct ElementVisitor<T>(PhantomData<T>);
+struct ElementShape<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ElementVisitor<T> {
+impl<'de, T: Deserialize<'de>> Shape<'de> for ElementShape<T> {
     type Value = Element<T>;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+    fn scalar<E>(self, scalar: Scalar<'_>) -> Result<Element<T>, E> {
+        Ok(Element::Bad(Flaw::not_object(match scalar {
+            Scalar::Null => "null",
+            Scalar::Bool(_) => "a boolean",
+            Scalar::Int(_) | Scalar::Large(_) | Scalar::Float(_) => "a number",
+            Scalar::Text(_) => "a text",
+        })))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Element::Good)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
+    fn list<A: SeqAccess<'de>>(self, seq: A) -> Result<Element<T>, A::Error> {
+        skip_list(seq)?;
         Ok(Element::Bad(Flaw::not_object("a list")))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::not_object("a text")))
+    fn object<A: MapAccess<'de>>(self, map: A) -> Result<Element<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Element::Good)
+    }
+}
+
+/// What a value is that is no list and no object.
+#[derive(Clone, Copy)]
+pub enum Scalar<'t> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A whole number that is larger than those.
+    Large(u64),
+    /// Any other number.
+    Float(f64),
+    /// A text.
+    Text(&'t str),
+}
+
+impl Scalar<'_> {
+    /// As text; null is the empty one.
+    pub fn to_text(self) -> String {
+        match self {
+            Self::Null => String::new(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::Large(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::Text(value) => value.to_owned(),
+        }
+    }
+}
+
+/// What is made of a value, whatever it is: a visitor for those who take every kind of value.
+pub trait Shape<'de>: Sized {
+    /// What it becomes.
+    type Value;
+
+    /// Takes what is no list and no object.
+    ///
+    /// # Errors
+    /// That it cannot be read.
+    fn scalar<E: de::Error>(self, scalar: Scalar<'_>) -> Result<Self::Value, E>;
+
+    /// Takes a list.
+    ///
+    /// # Errors
+    /// That something in it cannot be read.
+    fn list<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error>;
+
+    /// Takes an object.
+    ///
+    /// # Errors
+    /// That something in it cannot be read.
+    fn object<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error>;
+}
+
+/// Passes over the rest of a list: true if there was any.
+pub(super) fn skip_list<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<bool, A::Error> {
+    let mut is_filled = false;
+    while seq.next_element::<IgnoredAny>()?.is_some() {
+        is_filled = true;
+    }
+    Ok(is_filled)
+}
+
+/// The visitor that a [`Shape`] is.
+pub struct ByShape<S>(pub S);
+
+impl<'de, S: Shape<'de>> Visitor<'de> for ByShape<S> {
+    type Value = S::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::not_object("a boolean")))
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<S::Value, E> {
+        self.0.scalar(Scalar::Bool(value))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::not_object("a number")))
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<S::Value, E> {
+        self.0.scalar(Scalar::Int(value))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::not_object("a number")))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<S::Value, E> {
+        let number = i64::try_from(value).map_or(Scalar::Large(value), Scalar::Int);
+        self.0.scalar(number)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::not_object("a number")))
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<S::Value, E> {
+        self.0.scalar(Scalar::Float(value))
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Element::Bad(Flaw::not_object("null")))
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<S::Value, E> {
+        self.0.scalar(Scalar::Text(value))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<S::Value, E> {
+        self.0.scalar(Scalar::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<S::Value, A::Error> {
+        self.0.list(seq)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<S::Value, A::Error> {
+        self.0.object(map)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<S::Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }

@@ -2,14 +2,13 @@
 //! as numbers, depending on how its database is set up
 //! (`fixtures/wire/misp/001-getversion-admin.json` and its neighbours show the texts).
 
-use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::Value;
 
-use super::element::Element;
+use super::element::{ByShape, Element, Scalar, Shape, skip_list};
 use super::stream::{COUNTED, is_list_index};
 
 /// The longest text that is kept, in bytes: MISP stores at most 65,535 in a value.
@@ -18,7 +17,6 @@ const LONGEST_TEXT: usize = 1 << 20;
 const LONGEST_WORD: usize = 200;
 
 /// Names the kind of a value for a message: the kind, never the value, which may be a secret.
-#[must_use]
 pub fn describe_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -32,81 +30,62 @@ pub fn describe_kind(value: &Value) -> &'static str {
     }
 }
 
-/// A scalar as the parser hands it over; lists and objects are passed over.
-enum Scalar {
-    None,
-    /// A list or an object with something in it: PHP writes what is empty in many ways, but not so.
-    Filled,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
-}
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor { most: LONGEST_TEXT })
-    }
-}
-
-struct ScalarVisitor {
+/// A scalar; a list or an object with nothing in it is null, since PHP writes what is empty in many
+/// ways, and what is in one is passed over.
+struct ScalarShape<F> {
     /// The longest text, in bytes.
     most: usize,
+    /// Takes the scalar; none for a list or an object with something in it.
+    read: F,
 }
 
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar;
+impl<'de, T, F: FnOnce(Option<Scalar<'_>>) -> T> Shape<'de> for ScalarShape<F> {
+    type Value = T;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Int(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
-        Ok(i64::try_from(value).map_or(Scalar::Text(value.to_string()), Scalar::Int))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Float(value))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Scalar, E> {
-        if value.len() > self.most {
-            return Err(E::custom(format!(
+    fn scalar<E: de::Error>(self, scalar: Scalar<'_>) -> Result<T, E> {
+        match scalar {
+            Scalar::Text(text) if text.len() > self.most => Err(E::custom(format!(
                 "a text has more than {} KiB",
                 self.most >> 10
-            )));
+            ))),
+            scalar => Ok((self.read)(Some(scalar))),
         }
-
-        Ok(Scalar::Text(value.to_owned()))
     }
 
-    fn visit_unit<E>(self) -> Result<Scalar, E> {
-        Ok(Scalar::None)
+    fn list<A: SeqAccess<'de>>(self, seq: A) -> Result<T, A::Error> {
+        let is_filled = skip_list(seq)?;
+        Ok((self.read)((!is_filled).then_some(Scalar::Null)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
-        let mut read = Scalar::None;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            read = Scalar::Filled;
-        }
-        Ok(read)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
-        let mut read = Scalar::None;
+    fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        let mut empty = Some(Scalar::Null);
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-            read = Scalar::Filled;
+            empty = None;
         }
-        Ok(read)
+        Ok((self.read)(empty))
     }
+}
+
+/// What is read of a scalar, whose text may have so many bytes.
+fn read_up_to<'de, T, D: Deserializer<'de>>(
+    deserializer: D,
+    most: usize,
+    read: impl FnOnce(Option<Scalar<'_>>) -> T,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_any(ByShape(ScalarShape { most, read }))
+}
+
+/// The same with the bound of all texts.
+fn read<'de, T, D: Deserializer<'de>>(
+    deserializer: D,
+    read: impl FnOnce(Option<Scalar<'_>>) -> T,
+) -> Result<T, D::Error> {
+    read_up_to(deserializer, LONGEST_TEXT, read)
+}
+
+/// A scalar as text; what is none as the empty text.
+fn to_text(scalar: Option<Scalar<'_>>) -> String {
+    scalar.map_or_else(String::new, Scalar::to_text)
 }
 
 /// Reads a scalar as text; `null`, lists and objects as the empty text.
@@ -114,7 +93,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 /// # Errors
 /// Where the JSON itself is broken; a text of more than a mebibyte.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Scalar::deserialize(deserializer).map(Scalar::into_text)
+    read(deserializer, to_text)
 }
 
 /// Reads a word; a longer text than any word, and what is no text, as the empty text.
@@ -122,9 +101,9 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn short_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer.deserialize_any(StartVisitor {
-        most: LONGEST_WORD,
-        is_cut: false,
+    read_up_to(deserializer, usize::MAX, |scalar| match scalar {
+        Some(Scalar::Text(text)) if text.len() > LONGEST_WORD => String::new(),
+        scalar => to_text(scalar),
     })
 }
 
@@ -133,67 +112,13 @@ pub fn short_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
 /// # Errors
 /// Where the JSON itself is broken.
 pub fn leading_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer.deserialize_any(StartVisitor {
-        most: 64 << 10,
-        is_cut: true,
+    read_up_to(deserializer, usize::MAX, |scalar| match scalar {
+        Some(Scalar::Text(text)) => {
+            let end = text.floor_char_boundary(64 << 10);
+            text.get(..end).unwrap_or_default().to_owned()
+        }
+        scalar => to_text(scalar),
     })
-}
-
-/// A text up to some length: its start if it is cut, else nothing of a longer one.
-struct StartVisitor {
-    most: usize,
-    is_cut: bool,
-}
-
-impl<'de> Visitor<'de> for StartVisitor {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<String, E> {
-        let most = if self.is_cut || value.len() <= self.most {
-            self.most
-        } else {
-            0
-        };
-
-        Ok(value
-            .get(..value.floor_char_boundary(most))
-            .unwrap_or_default()
-            .to_owned())
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_unit<E>(self) -> Result<String, E> {
-        Ok(String::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<String, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(String::new())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(String::new())
-    }
 }
 
 /// The same as [`text`] for what may be long and is wanted as a whole: up to 16 MiB.
@@ -201,23 +126,7 @@ impl<'de> Visitor<'de> for StartVisitor {
 /// # Errors
 /// Where the JSON itself is broken; a longer text.
 pub fn long_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer
-        .deserialize_any(ScalarVisitor {
-            most: LONGEST_TEXT << 4,
-        })
-        .map(Scalar::into_text)
-}
-
-impl Scalar {
-    fn into_text(self) -> String {
-        match self {
-            Self::None | Self::Filled => String::new(),
-            Self::Bool(value) => value.to_string(),
-            Self::Int(value) => value.to_string(),
-            Self::Float(value) => value.to_string(),
-            Self::Text(value) => value,
-        }
-    }
+    read_up_to(deserializer, LONGEST_TEXT << 4, to_text)
 }
 
 /// Reads a number, written as a number or as text, without what stands behind its point, as MISP
@@ -226,11 +135,11 @@ impl Scalar {
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
+    read(deserializer, |scalar| match scalar? {
         Scalar::Int(value) => Some(value),
         Scalar::Float(value) => float_to_integer(value.trunc()),
-        Scalar::Text(value) => parse_number(&value),
-        Scalar::Bool(_) | Scalar::None | Scalar::Filled => None,
+        Scalar::Text(value) => parse_number(value),
+        Scalar::Bool(_) | Scalar::Large(_) | Scalar::Null => None,
     })
 }
 
@@ -240,13 +149,16 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>,
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn strict_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::None => None,
-        Scalar::Int(value) => Some(value),
-        Scalar::Float(value) => Some(float_to_integer(value.trunc()).unwrap_or(i64::MIN)),
-        Scalar::Text(value) if value.trim().is_empty() => None,
-        Scalar::Text(value) => Some(parse_number(&value).unwrap_or(i64::MIN)),
-        Scalar::Bool(_) | Scalar::Filled => Some(i64::MIN),
+    read(deserializer, |scalar| {
+        let number = match scalar {
+            Some(Scalar::Null) => return None,
+            Some(Scalar::Text(value)) if value.trim().is_empty() => return None,
+            Some(Scalar::Int(value)) => Some(value),
+            Some(Scalar::Float(value)) => float_to_integer(value.trunc()),
+            Some(Scalar::Text(value)) => parse_number(value),
+            Some(Scalar::Bool(_) | Scalar::Large(_)) | None => None,
+        };
+        number.or(Some(i64::MIN))
     })
 }
 
@@ -256,14 +168,11 @@ pub fn strict_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 /// Where the JSON itself is broken; a text of more than a mebibyte; a list or an object with
 /// something in it, which is no name.
 pub fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    match Scalar::deserialize(deserializer)? {
-        Scalar::Filled => Err(de::Error::custom("a name is a list or an object")),
-        scalar => Ok(scalar.into_text()),
-    }
+    let name = read(deserializer, |scalar| scalar.map(Scalar::to_text))?;
+    name.ok_or_else(|| de::Error::custom("a name is a list or an object"))
 }
 
 /// The number that a text is, without what stands behind its point: `1700000000.5`, `1.7e9`.
-#[must_use]
 pub fn parse_number(text: &str) -> Option<i64> {
     let text = text.trim();
     let is_decimal = || {
@@ -291,7 +200,6 @@ pub fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 /// The whole number that a float is, if it is one.
-#[must_use]
 pub fn float_to_integer(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
 }
@@ -302,10 +210,9 @@ pub fn float_to_integer(value: f64) -> Option<i64> {
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn exactly_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(matches!(
-        Scalar::deserialize(deserializer)?,
-        Scalar::Bool(true)
-    ))
+    read(deserializer, |scalar| {
+        matches!(scalar, Some(Scalar::Bool(true)))
+    })
 }
 
 /// Reads a marking (TLP, PAP): none if absent, and a number outside every scale if it cannot be
@@ -314,12 +221,15 @@ pub fn exactly_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, 
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn marking<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::None => None,
-        Scalar::Int(value) => Some(value),
-        Scalar::Float(value) => Some(float_to_integer(value).unwrap_or(i64::MAX)),
-        Scalar::Text(value) => Some(value.trim().parse().unwrap_or(i64::MAX)),
-        Scalar::Bool(_) | Scalar::Filled => Some(i64::MAX),
+    read(deserializer, |scalar| {
+        let marking = match scalar {
+            Some(Scalar::Null) => return None,
+            Some(Scalar::Int(value)) => Some(value),
+            Some(Scalar::Float(value)) => float_to_integer(value),
+            Some(Scalar::Text(value)) => value.trim().parse().ok(),
+            Some(Scalar::Bool(_) | Scalar::Large(_)) | None => None,
+        };
+        marking.or(Some(i64::MAX))
     })
 }
 
@@ -328,16 +238,15 @@ pub fn marking<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
+    read(deserializer, |scalar| match scalar? {
         Scalar::Bool(value) => Some(value),
         Scalar::Int(value) => Some(value != 0),
-        Scalar::Text(value) => parse_bool(&value),
-        Scalar::Float(_) | Scalar::None | Scalar::Filled => None,
+        Scalar::Text(value) => parse_bool(value),
+        Scalar::Large(_) | Scalar::Float(_) | Scalar::Null => None,
     })
 }
 
 /// Reads "true", "1", "yes", "false", "0", "no" in any case.
-#[must_use]
 pub fn parse_bool(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Some(true),
@@ -355,7 +264,7 @@ pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 ) -> Result<Vec<T>, D::Error> {
     let mut list = Vec::new();
     let mut take = |element: Element<T>| list.extend(element.into_option());
-    deserializer.deserialize_any(LenientList(&mut take, PhantomData))?;
+    deserializer.deserialize_any(ByShape(LenientList(&mut take, PhantomData)))?;
     Ok(list)
 }
 
@@ -364,14 +273,21 @@ pub fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 /// # Errors
 /// Only where the JSON itself is broken.
 pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let mut list = Vec::new();
-    let mut take = |scalar: Scalar| {
-        if let Scalar::Text(text) = scalar {
-            list.push(text);
-        }
-    };
+    /// A text, if it is one.
+    struct Text(Option<String>);
 
-    deserializer.deserialize_any(LenientList(&mut take, PhantomData))?;
+    impl<'de> Deserialize<'de> for Text {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            read(deserializer, |scalar| match scalar {
+                Some(Scalar::Text(text)) => Self(Some(text.to_owned())),
+                _ => Self(None),
+            })
+        }
+    }
+
+    let mut list = Vec::new();
+    let mut take = |Text(text)| list.extend(text);
+    deserializer.deserialize_any(ByShape(LenientList(&mut take, PhantomData)))?;
     Ok(list)
 }
 
@@ -391,8 +307,8 @@ pub fn fold_objects<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
         }
     };
 
-    deserializer
-        .deserialize_newtype_struct(COUNTED, Counted(LenientList(&mut take, PhantomData)))?;
+    let list = ByShape(LenientList(&mut take, PhantomData));
+    deserializer.deserialize_newtype_struct(COUNTED, list)?;
     Ok(counted)
 }
 
@@ -406,34 +322,17 @@ pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Element::deserialize(deserializer).map(Element::into_option)
 }
 
-struct Counted<V>(V);
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for Counted<V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> Result<V::Value, D::Error> {
-        deserializer.deserialize_any(self.0)
-    }
-}
-
 /// Hands over the elements of a list; of any other value none.
 struct LenientList<'t, T, F>(&'t mut F, PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for LenientList<'_, T, F> {
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Shape<'de> for LenientList<'_, T, F> {
     type Value = ();
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+    fn scalar<E>(self, _: Scalar<'_>) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(element) = seq.next_element()? {
             (self.0)(element);
         }
@@ -441,7 +340,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for LenientList<'_, T, 
     }
 
     /// A list whose places are written out; what stands under any other key is passed over.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             if is_list_index(&key) {
                 (self.0)(map.next_value()?);
@@ -450,30 +349,6 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for LenientList<'_, T, 
             }
         }
 
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
         Ok(())
     }
 }

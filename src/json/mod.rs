@@ -4,7 +4,7 @@ mod element;
 mod lenient;
 mod stream;
 
-pub use element::{Element, Flaw};
+pub use element::{ByShape, Element, Flaw, Scalar, Shape, is_cut_short};
 pub use lenient::{
     describe_kind, exactly_true, flag, float_to_integer, fold_objects, leading_text, long_text,
     marking, name, number, object, objects, parse_bool, parse_number, short_text, strict_number,

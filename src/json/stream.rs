@@ -1,22 +1,22 @@
 //! Streaming JSON: a body is walked element by element and never held whole. What nobody asks for
 //! is passed over unread: it costs no memory, however long or deep it is. What is wrong with one
 //! element costs that element: the walk goes on behind it. Where things begin and end is found in
-//! `scan.rs`; how serde takes a value from here is in `taking.rs`; what lenient fields read is in
-//! `lenient.rs`.
+//! `scan.rs`; what lenient fields read is in `lenient.rs`. Texts and numbers are read by
+//! `serde_json`, and what is kept is counted.
 
 mod scan;
-mod taking;
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 
-use super::element::{Broken, Element, Flaw, NAMES};
-use scan::{Next, into_error};
-use taking::Walk;
+use super::element::{Broken, Element, Flaw, LONGEST_NAME, NAMES};
+use scan::{Next, parser_flaw};
 
 /// The largest body that is read, in bytes: what is passed over has to end too.
 const LARGEST_BODY: u64 = 4 << 30;
@@ -152,7 +152,7 @@ impl<'s> JsonStream<'s> {
     /// # Errors
     /// What the body lacks.
     pub fn read_whole<T: for<'de> Deserialize<'de>>(mut self) -> Result<T> {
-        let value = T::deserialize(&mut self).map_err(into_error)?;
+        let value = T::deserialize(&mut self)?;
         self.require_end()?;
         Ok(value)
     }
@@ -168,20 +168,9 @@ impl<'s> JsonStream<'s> {
         }
     }
 
-    /// Hands over each element of a list, be it written as an object of places; null is an empty
-    /// list.
-    ///
-    /// # Errors
-    /// That it is no list, or breaks off; or the handler's own error.
-    pub fn for_each<T: for<'de> Deserialize<'de>>(
-        &mut self,
-        on: &mut dyn FnMut(Element<T>) -> Result<()>,
-    ) -> Result<()> {
-        self.walk(&[], &mut |source| on(source.read_element()?))
-    }
-
     /// Hands over each element of the list that stands below the keys of `path`,
-    /// `["response", "Attribute"]` for instance; other keys are passed over.
+    /// `["response", "Attribute"]` for instance; other keys are passed over. The list may be written
+    /// as an object of places, and null is an empty one.
     ///
     /// # Errors
     /// That there is no such list, or that the body breaks off; or the handler's own error.
@@ -239,7 +228,7 @@ impl<'s> JsonStream<'s> {
             return self.visit_items(on);
         };
         ensure!(
-            self.peek_kind().map_err(into_error)? == Next::Object,
+            self.peek_kind()? == Next::Object,
             "expected an object with the key {wanted}"
         );
         let mut is_there = false;
@@ -263,11 +252,11 @@ impl<'s> JsonStream<'s> {
     /// That it is no list, or breaks off; or the handler's own error.
     pub fn visit_items(&mut self, on: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
         let no_list = || anyhow!(Broken::Flawed("expected a list".to_owned()));
-        match self.peek_kind().map_err(into_error)? {
+        match self.peek_kind()? {
             Next::List => {
-                self.open().map_err(into_error)?;
+                self.open()?;
                 let mut is_first = true;
-                while self.has_more(b']', &mut is_first).map_err(into_error)? {
+                while self.has_more(b']', &mut is_first)? {
                     on(self)?;
                 }
                 Ok(())
@@ -276,7 +265,7 @@ impl<'s> JsonStream<'s> {
                 ensure!(is_list_index(key), no_list());
                 on(source)
             }),
-            Next::Word => match self.read_word().map_err(into_error)? {
+            Next::Word => match self.read_word()? {
                 b"null" => Ok(()),
                 _ => Err(no_list()),
             },
@@ -300,7 +289,7 @@ impl<'s> JsonStream<'s> {
             )))
         };
 
-        let what = match (self.peek_kind().map_err(into_error)?, self.peek()?) {
+        let what = match (self.peek_kind()?, self.peek()?) {
             (Next::List, _) | (_, Some(b'n')) => {
                 return self.visit_items(&mut |source| on(read(source)?));
             }
@@ -326,7 +315,7 @@ impl<'s> JsonStream<'s> {
     /// # Errors
     /// That the body breaks off, or that no value stands next.
     pub fn is_list(&mut self) -> Result<bool> {
-        Ok(self.peek_kind().map_err(into_error)? == Next::List)
+        Ok(self.peek_kind()? == Next::List)
     }
 
     /// True if an object stands next.
@@ -334,7 +323,7 @@ impl<'s> JsonStream<'s> {
     /// # Errors
     /// That the body breaks off, or that no value stands next.
     pub fn is_object(&mut self) -> Result<bool> {
-        Ok(self.peek_kind().map_err(into_error)? == Next::Object)
+        Ok(self.peek_kind()? == Next::Object)
     }
 
     /// Hands over each field of an object. `on` reads its value, or passes it over
@@ -346,15 +335,12 @@ impl<'s> JsonStream<'s> {
         &mut self,
         on: &mut dyn FnMut(&str, &mut Self) -> Result<()>,
     ) -> Result<()> {
-        ensure!(
-            self.peek_kind().map_err(into_error)? == Next::Object,
-            "expected an object"
-        );
+        ensure!(self.peek_kind()? == Next::Object, "expected an object");
 
-        self.open().map_err(into_error)?;
+        self.open()?;
         let mut is_first = true;
-        while self.has_more(b'}', &mut is_first).map_err(into_error)? {
-            let key = self.read_key().map_err(into_error)?;
+        while self.has_more(b'}', &mut is_first)? {
+            let key = self.read_key()?;
             on(&key, self)?;
         }
 
@@ -370,7 +356,7 @@ impl<'s> JsonStream<'s> {
         &mut self,
         on: &mut dyn FnMut(&str, &mut Self) -> Result<bool>,
     ) -> Result<Element<T>> {
-        if self.peek_kind().map_err(into_error)? != Next::Object {
+        if self.peek_kind()? != Next::Object {
             return self.read_element();
         }
         self.begin_element();
@@ -444,11 +430,10 @@ impl<'s> JsonStream<'s> {
     /// # Errors
     /// That the body breaks off, or that there is no value.
     pub fn skip_value(&mut self) -> Result<()> {
-        self.skip().map_err(into_error)
+        Ok(self.skip()?)
     }
 
     /// The uuid of the element in hand, as far as it was read.
-    #[must_use]
     pub fn uuid(&self) -> Option<&str> {
         let [uuid, ..] = &self.names;
         uuid.as_deref()
@@ -465,10 +450,250 @@ impl<'s> JsonStream<'s> {
     }
 }
 
+impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
+    type Error = Broken;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
+        let (naming, counts) = (self.naming.take(), std::mem::take(&mut self.counts));
+        let depth = self.depth;
+
+        let value = match self.peek_kind()? {
+            Next::Text => return self.deserialize_text(naming, visitor),
+            Next::Word => return self.deserialize_word(naming, visitor),
+            Next::List => {
+                self.open()?;
+                visitor.visit_seq(Inside::new(self, counts))
+            }
+            Next::Object => {
+                self.open()?;
+                visitor.visit_map(Inside::new(self, counts))
+            }
+        }?;
+
+        self.skip_to_depth(depth)?;
+
+        Ok(value)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
+        match self.peek()? {
+            Some(b'n') => self.deserialize_word(None, visitor),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Broken> {
+        self.counts = name == COUNTED;
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Broken> {
+        self.counts = false;
+        let is_taken = match self.naming.take() {
+            Some(place) => self.take_name_value(place)?,
+            None => false,
+        };
+        if !is_taken {
+            self.skip()?;
+        }
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier
+    }
+}
+
+impl JsonStream<'_> {
+    fn deserialize_text<'de, V: Visitor<'de>>(
+        &mut self,
+        naming: Option<usize>,
+        visitor: V,
+    ) -> Result<V::Value, Broken> {
+        let (mut length, mut name) = (0, None);
+        let value = self.read_text(|text| {
+            length = text.len();
+            name = naming
+                .filter(|_| text.len() <= LONGEST_NAME)
+                .map(|place| (place, text.to_owned()));
+            visitor.visit_str(text)
+        })?;
+
+        if let Some((place, name)) = name {
+            self.record_name(place, &name);
+        }
+        self.count_kept(length)?;
+
+        Ok(value)
+    }
+
+    fn deserialize_word<'de, V: Visitor<'de>>(
+        &mut self,
+        naming: Option<usize>,
+        visitor: V,
+    ) -> Result<V::Value, Broken> {
+        self.count_kept(0)?;
+
+        match self.read_word()? {
+            b"null" => return visitor.visit_unit(),
+            b"true" => return visitor.visit_bool(true),
+            b"false" => return visitor.visit_bool(false),
+            _ => {}
+        }
+
+        let number: Number =
+            serde_json::from_slice(&self.scratch).map_err(|error| parser_flaw(&error))?;
+        if let Some(place) = naming {
+            self.record_name(place, &number.to_string());
+        }
+
+        match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), ..) => visitor.visit_i64(number),
+            (None, Some(number), _) => visitor.visit_u64(number),
+            (None, None, number) => visitor.visit_f64(number.unwrap_or_default()),
+        }
+    }
+}
+
+/// The inside of a list or an object.
+struct Inside<'r, 's> {
+    source: &'r mut JsonStream<'s>,
+    is_first: bool,
+    /// What was kept before a list whose elements are not.
+    before: Option<usize>,
+}
+
+impl<'r, 's> Inside<'r, 's> {
+    fn new(source: &'r mut JsonStream<'s>, counts: bool) -> Self {
+        let before = counts.then_some(source.kept);
+        Self {
+            source,
+            is_first: true,
+            before,
+        }
+    }
+
+    fn has_more(&mut self, close: u8) -> Result<bool, Broken> {
+        self.source.kept = self.before.unwrap_or(self.source.kept);
+        self.source.has_more(close, &mut self.is_first)
+    }
+}
+
+impl<'de> SeqAccess<'de> for Inside<'_, '_> {
+    type Error = Broken;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Broken> {
+        if self.has_more(b']')? {
+            seed.deserialize(&mut *self.source).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl<'de> MapAccess<'de> for Inside<'_, '_> {
+    type Error = Broken;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Broken> {
+        if self.has_more(b'}')? {
+            self.source.next_key(seed).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Broken> {
+        seed.deserialize(&mut *self.source)
+    }
+}
+
+impl JsonStream<'_> {
+    /// The next key, and whether its value names the element in hand.
+    fn next_key<'de, K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<K::Value, Broken> {
+        if self.peek_kind()? != Next::Text {
+            return Err(Broken::Flawed("expected a key".to_owned()));
+        }
+        let is_own = self.depth == self.element + 1;
+        let (mut naming, mut value) = (None, None);
+        let read = self.read_text(|key| {
+            naming = NAMES.iter().position(|name| is_own && *name == key);
+            let key: StrDeserializer<'_, Broken> = key.into_deserializer();
+            value = Some(seed.deserialize(key)?);
+            Ok(())
+        });
+
+        read?;
+        if self.peek()? != Some(b':') {
+            return Err(Broken::Flawed("expected `:`".to_owned()));
+        }
+        self.reader.consume(1);
+        self.naming = naming;
+
+        value.ok_or_else(|| Broken::Flawed("expected a key".to_owned()))
+    }
+}
+
+/// An object of which some fields are read by others.
+struct Walk<'r, 's> {
+    source: &'r mut JsonStream<'s>,
+    on: &'r mut dyn FnMut(&str, &mut JsonStream<'s>) -> Result<bool>,
+    is_first: bool,
+    /// What a handler gave.
+    stopped: Option<anyhow::Error>,
+    /// Its uuid, as far as it was read before others read elements in it.
+    uuid: Option<String>,
+    is_own: bool,
+}
+
+impl<'de> MapAccess<'de> for Walk<'_, '_> {
+    type Error = Broken;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Broken> {
+        while self.source.has_more(b'}', &mut self.is_first)? {
+            let key = self.source.read_key()?;
+            if self.is_own {
+                self.uuid = self.source.uuid().map(ToOwned::to_owned);
+            }
+            let kept = self.source.kept;
+
+            match (self.on)(&key, self.source) {
+                Ok(true) => (self.is_own, self.source.kept) = (false, kept),
+                Ok(false) => {
+                    self.source.naming = (key == "uuid").then_some(0);
+                    return seed.deserialize(key.into_deserializer()).map(Some);
+                }
+                Err(error) => {
+                    self.stopped = Some(error);
+                    return Err(Broken::Flawed("stopped".to_owned()));
+                }
+            }
+        }
+
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Broken> {
+        seed.deserialize(&mut *self.source)
+    }
+}
+
 /// True for a key that is a place in a list: PHP writes a list as an object once an element in its
 /// middle was taken out (MISP's `EventsController.php` does so with tags), and may write an empty
 /// one as `{}`.
-#[must_use]
 pub fn is_list_index(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())
 }

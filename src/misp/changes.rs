@@ -36,7 +36,6 @@ pub struct EventChanges<'a> {
 
 impl EventChanges<'_> {
     /// True if nothing is to be written.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         let no_attribute =
             self.edits.is_empty() && self.additions.is_empty() && self.removals.is_empty();
@@ -54,7 +53,6 @@ impl EventChanges<'_> {
     }
 
     /// True for an object that is not there yet.
-    #[must_use]
     pub fn creates_object(&self, object: &Uuid) -> bool {
         self.new_objects.contains(object)
     }
@@ -103,13 +101,11 @@ pub struct EventPatch {
 
 impl EventPatch {
     /// True if nothing changes.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// What changes, in words.
-    #[must_use]
     pub fn changed_fields(&self) -> String {
         let words = [
             ("info", self.info.is_some()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::wire::{Attribute, EventPart, Object, Report};
+use crate::http::ReadError;
 use crate::json::{Element, Flaw};
 
 /// The most rows of a chunk.
@@ -42,7 +43,6 @@ pub struct AttributeRow {
 
 impl AttributeRow {
     /// True for an attribute that is soft-deleted.
-    #[must_use]
     pub fn is_deleted(&self) -> bool {
         matches!(&self.attribute, Element::Good(attribute) if attribute.deleted == Some(true))
     }
@@ -58,7 +58,7 @@ pub struct ParentObject {
 }
 
 /// Gathers rows and hands them over in chunks.
-pub(super) struct ChunkBuffer<'c> {
+pub struct ChunkBuffer<'c> {
     rows: Vec<AttributeRow>,
     text: usize,
     reports: Vec<Report>,
@@ -82,7 +82,8 @@ enum Delivery {
 }
 
 impl<'c> ChunkBuffer<'c> {
-    pub(super) fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
+    /// Nothing is gathered yet; `on` gets the chunks.
+    pub fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
         let (rows, reports, progress) = (Vec::new(), Vec::new(), Delivery::default());
         Self {
             rows,
@@ -97,7 +98,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Takes what stands in an event.
-    pub(super) fn add_piece(&mut self, piece: EventPart) -> Result<()> {
+    pub fn add_piece(&mut self, piece: EventPart) -> Result<()> {
         match piece {
             EventPart::Attribute(element) => self.add_row(*element, None),
             EventPart::Object(Element::Good(object)) => self.add_object(object),
@@ -111,33 +112,24 @@ impl<'c> ChunkBuffer<'c> {
 
     fn add_object(&mut self, object: Object) -> Result<()> {
         let within = ParentObject {
-            name: object.name.into(),
-            uuid: object.uuid.into(),
+            name: object.name.as_str().into(),
+            uuid: object.uuid.as_str().into(),
         };
-        let is_deleted = object.deleted == Some(true);
+        let beyond = (0..object.beyond).map(|_| {
+            Element::Bad(Flaw::unreadable(
+                "the object that it is in has more attributes, or longer ones, than are read of \
+                 one",
+            ))
+        });
 
-        object.attributes.into_iter().try_for_each(|element| {
-            let element = match element {
-                Element::Good(attribute) if is_deleted => Element::Good(Attribute {
-                    deleted: Some(true),
-                    ..attribute
-                }),
-                element => element,
-            };
-
-            self.add_row(element, Some(within.clone()))
-        })?;
-
-        let most =
-            "the object that it is in has more attributes, or longer ones, than are read of one";
-
-        (0..object.beyond).try_for_each(|_| {
-            self.add_row(Element::Bad(Flaw::unreadable(most)), Some(within.clone()))
-        })
+        object
+            .into_attributes()
+            .chain(beyond)
+            .try_for_each(|element| self.add_row(element, Some(within.clone())))
     }
 
     /// Takes an attribute. What no longer fits goes into the next chunk.
-    pub(super) fn add_row(
+    pub fn add_row(
         &mut self,
         mut attribute: Element<Attribute>,
         within: Option<ParentObject>,
@@ -162,7 +154,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Takes a report, if there is room for it.
-    pub(super) fn add_report(&mut self, report: Element<Report>) {
+    pub fn add_report(&mut self, report: Element<Report>) {
         let fits = |report: &Report| {
             self.in_reports + report.name.len() + report.content.len() <= MOST_IN_REPORTS
         };
@@ -176,12 +168,12 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Notes why the objects of the event cannot be read.
-    pub(super) fn note_missing_objects(&mut self, why: String) {
+    pub fn note_missing_objects(&mut self, why: String) {
         self.without_objects = Some(why);
     }
 
     /// Hands over the rows there are, if any.
-    pub(super) fn deliver_rows(&mut self) -> Result<()> {
+    pub fn deliver_rows(&mut self) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
         }
@@ -215,7 +207,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Hands over the last chunk.
-    pub(super) fn finish(self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         let Self {
             rows,
             reports,
@@ -235,7 +227,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Forgets what was gathered and not handed over, since it comes again.
-    pub(super) fn clear_pending(&mut self) {
+    pub fn clear_pending(&mut self) {
         self.rows.clear();
         self.text = 0;
         self.reports.clear();
@@ -243,7 +235,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// The highest number of an attribute that was handed over; 0 for none.
-    pub(super) fn highest_delivered(&self) -> u64 {
+    pub fn highest_delivered(&self) -> u64 {
         match self.progress {
             Delivery::UpTo(number) => number,
             Delivery::Nothing | Delivery::Stopped => 0,
@@ -251,22 +243,30 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// True as long as nothing was handed over.
-    pub(super) fn is_untouched(&self) -> bool {
+    pub fn is_untouched(&self) -> bool {
         self.progress == Delivery::Nothing
     }
 
-    /// True if the handler gave an error, which is no reason to ask a server again.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.progress == Delivery::Stopped
+    /// An error of reading, which is no reason to read again if something was handed over.
+    pub fn read_error(&self, error: anyhow::Error) -> ReadError {
+        ReadError::new(error, self.is_untouched())
+    }
+
+    /// The same of a page, of which what was handed over is passed over. An error of the handler is
+    /// no reason to ask a server again.
+    pub fn page_error(&self, error: anyhow::Error) -> ReadError {
+        ReadError::new(error, self.progress != Delivery::Stopped)
     }
 }
 
 /// The number of an attribute on its server.
-pub(super) fn attribute_number(element: &Element<Attribute>) -> Option<u64> {
-    match element {
-        Element::Good(attribute) => attribute.id.parse().ok(),
-        Element::Bad(flaw) => flaw.field("id")?.parse().ok(),
-    }
+pub fn attribute_number(element: &Element<Attribute>) -> Option<u64> {
+    attribute_id(element)?.parse().ok()
+}
+
+/// The same as the server writes it.
+pub fn attribute_id(element: &Element<Attribute>) -> Option<&str> {
+    element.id(|attribute| &attribute.id)
 }
 
 #[cfg(test)]

@@ -63,7 +63,6 @@ pub struct FileDraft {
 impl AttributeDraft {
     /// 0 (own organisation only) for RED and AMBER+STRICT, so that a later rise of the event's
     /// distribution releases nothing; 5 (as the event) for the rest.
-    #[must_use]
     pub fn distribution(&self) -> u8 {
         if self.is_closed { 0 } else { 5 }
     }

@@ -2,7 +2,7 @@
 //! which one is decided here and nowhere else.
 
 pub mod changes;
-mod chunks;
+pub mod chunks;
 pub mod draft;
 pub mod feed;
 pub mod request_bodies;
@@ -12,7 +12,7 @@ pub mod tag_resolution;
 pub mod wire;
 pub mod write_log;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, bail};
 use uuid::Uuid;
@@ -27,7 +27,6 @@ pub use chunks::{AttributeRow, Chunk, ParentObject};
 use feed::{Feed, Folder, Web};
 use search::{Hit, SearchCoverage};
 use server::Server;
-use server::filter_names::{NameQuery, ResolvedNames};
 use tag_resolution::TagResolution;
 pub use wire::Report;
 use wire::{Attribute, Event};
@@ -96,19 +95,16 @@ pub struct EventContent {
 
 impl EventContent {
     /// The event's uuid.
-    #[must_use]
     pub fn uuid(&self) -> Uuid {
         Uuid::parse_str(&self.event.uuid).unwrap_or_default()
     }
 
     /// The object that an attribute is in.
-    #[must_use]
     pub fn object_of(&self, attribute: &Attribute) -> Option<Uuid> {
         self.objects.get(&attribute.object_id).copied()
     }
 
     /// True if two looks saw the same.
-    #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.event.timestamp == other.event.timestamp
             && self.attributes == other.attributes
@@ -158,7 +154,6 @@ impl Misp {
     }
 
     /// What it is.
-    #[must_use]
     pub fn kind(connection: &Connection) -> ConnectionKind {
         match connection.target {
             Target::Server { .. } => ConnectionKind::Server,
@@ -171,9 +166,28 @@ impl Misp {
     /// # Errors
     /// That the server cannot be reached, refuses the key, or is no MISP.
     pub fn version(&self) -> Result<Option<String>> {
+        self.ask_server(|server| server.version().map(Some))
+    }
+
+    /// True if an event may be written by us.
+    ///
+    /// # Errors
+    /// That the server does not say who we are.
+    pub fn may_write(&self, event: &Event, ids: &Ids) -> Result<bool> {
+        Ok(self.owner_of(event, ids)? == Whose::Ours)
+    }
+
+    /// What a server answers. A feed has nothing of what only a server has.
+    ///
+    /// # Errors
+    /// That of `ask`.
+    pub fn ask_server<'a, T: Default>(
+        &'a self,
+        ask: impl FnOnce(&'a Server) -> Result<T>,
+    ) -> Result<T> {
         match self {
-            Self::Server(server) => server.version().map(Some),
-            Self::Feed(_) => Ok(None),
+            Self::Server(server) => ask(server),
+            Self::Feed(_) => Ok(T::default()),
         }
     }
 
@@ -203,17 +217,6 @@ impl Misp {
         }
     }
 
-    /// Which of these organisations and tags there are; none for a feed, which has no such lists.
-    ///
-    /// # Errors
-    /// What stopped the asking.
-    pub fn resolve_names(&self, sought: &NameQuery<'_>) -> Result<Option<ResolvedNames>> {
-        match self {
-            Self::Server(server) => server.resolve_names(sought).map(Some),
-            Self::Feed(_) => Ok(None),
-        }
-    }
-
     /// Reads the content of an event in chunks; `event` is its row in the list. Neither the event
     /// nor an answer is held whole. Exactly one chunk, the last, has `is_last`; after an error
     /// there was none.
@@ -229,6 +232,15 @@ impl Misp {
         match self {
             Self::Server(server) => server.read_chunks(uuid, event, on),
             Self::Feed(feed) => feed.read_chunks(uuid, event, on),
+        }
+    }
+
+    /// The content of these small events of a server, of those that came whole by few requests; each
+    /// other one is to be read by [`Self::read_chunks`].
+    pub fn read_small_events(&self, events: &[(Uuid, &Event)]) -> HashMap<Uuid, Chunk> {
+        match self {
+            Self::Server(server) => server.read_small_events(events),
+            Self::Feed(_) => HashMap::new(),
         }
     }
 
@@ -299,17 +311,6 @@ impl Misp {
         }
     }
 
-    /// The event of this number; a feed's events have none.
-    ///
-    /// # Errors
-    /// What stopped the asking.
-    pub fn find_event_by_number(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
-        match self {
-            Self::Server(server) => server.find_event_by_number(number),
-            Self::Feed(_) => Ok(None),
-        }
-    }
-
     /// What an event that is there holds.
     ///
     /// # Errors
@@ -323,18 +324,6 @@ impl Misp {
         match self {
             Self::Server(server) => server.read_content(uuid, event, look),
             Self::Feed(feed) => feed.folder()?.read_content(uuid, event),
-        }
-    }
-
-    /// How many open proposals there are to change an attribute of an event that `is_ours`; a feed
-    /// has none.
-    ///
-    /// # Errors
-    /// What stopped the asking.
-    pub fn count_proposals(&self, event: &Uuid, is_ours: &dyn Fn(&Uuid) -> bool) -> Result<u64> {
-        match self {
-            Self::Server(server) => server.count_proposals(event, is_ours),
-            Self::Feed(_) => Ok(0),
         }
     }
 
@@ -371,70 +360,14 @@ impl Misp {
         }
     }
 
-    /// True if an event may be written by us.
-    ///
-    /// # Errors
-    /// That the server does not say who we are.
-    pub fn may_write(&self, event: &Event, ids: &Ids) -> Result<bool> {
-        Ok(self.owner_of(event, ids)? == Whose::Ours)
-    }
-
-    /// What these tags are called there, and which cannot be set.
-    ///
-    /// # Errors
-    /// What stopped the asking.
-    pub fn resolve_tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
-        match self {
-            Self::Server(server) => server.resolve_tag_names(wanted),
-            Self::Feed(_) => Ok(TagResolution::default()),
-        }
-    }
-
-    /// The predicates and taxonomies in these namespaces of which an event has at most one tag; a
-    /// feed takes all.
-    ///
-    /// # Errors
-    /// What stopped the asking.
-    pub fn fetch_exclusive_predicates(
-        &self,
-        namespaces: &BTreeSet<String>,
-    ) -> Result<HashSet<String>> {
-        match self {
-            Self::Server(server) => server.fetch_exclusive_predicates(namespaces),
-            Self::Feed(_) => Ok(HashSet::new()),
-        }
-    }
-
-    /// The number of the organisation of the key's user; a feed has none.
-    ///
-    /// # Errors
-    /// That the server does not say who we are.
-    pub fn own_organisation_id(&self) -> Result<&str> {
-        match self {
-            Self::Server(server) => Ok(&server.current_user()?.rights.organisation),
-            Self::Feed(_) => Ok(""),
-        }
-    }
-
     /// True if the tags of what is there may be changed.
     ///
     /// # Errors
     /// That the server does not say who we are.
     pub fn may_set_tags(&self) -> Result<bool> {
         match self {
-            Self::Server(server) => Ok(server.current_user()?.rights.sets),
+            Self::Server(server) => Ok(server.account()?.role.sets_tags()),
             Self::Feed(_) => Ok(true),
-        }
-    }
-
-    /// The warninglists that have one of these values, by value; a feed has none.
-    ///
-    /// # Errors
-    /// What stopped the asking.
-    pub fn check_warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
-        match self {
-            Self::Server(server) => server.check_warninglists(values),
-            Self::Feed(_) => Ok(HashMap::new()),
         }
     }
 
@@ -516,7 +449,6 @@ pub enum IndexEntry {
 
 impl IndexEntry {
     /// Checks what was listed.
-    #[must_use]
     pub fn new(element: crate::json::Element<Event>) -> Self {
         match element {
             crate::json::Element::Bad(flaw) => Self::Bad(flaw.describe("an event of the list")),

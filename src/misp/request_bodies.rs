@@ -1,7 +1,7 @@
 //! What we send to a MISP, as its JSON: events, attributes, objects, and changes of them. A server
-//! and a feed take the same; what only one of them has is given in `more`.
+//! and a feed take the same; what only one of them has is added there.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::changes::{AttachmentPayload, AttributePatch, EventHeader, EventPatch};
@@ -9,9 +9,8 @@ use super::draft::AttributeDraft;
 use super::tag_resolution::TagResolution;
 
 /// An event that should be, without its attributes.
-#[must_use]
-pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagResolution, more: Value) -> Value {
-    let event = json!({
+pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagResolution) -> Value {
+    json!({
         "uuid": uuid,
         "info": header.info,
         "date": header.date,
@@ -19,18 +18,14 @@ pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagResolution, more:
         "analysis": header.analysis.to_string(),
         "published": false,
         "Tag": tag_list(header.tags.iter().copied(), names),
-    });
-
-    merge_members(event, more)
+    })
 }
 
 /// An attribute that should be; `content` is the file that it carries.
-#[must_use]
 pub fn attribute(
     attribute: &AttributeDraft,
     content: Option<&AttachmentPayload>,
     names: &TagResolution,
-    more: Value,
 ) -> Value {
     let mut sent = json!({
         "uuid": attribute.uuid,
@@ -43,30 +38,24 @@ pub fn attribute(
     });
 
     if let Some(place) = &attribute.place {
-        sent = merge_members(sent, json!({"object_relation": place.relation}));
+        sent["object_relation"] = json!(place.relation);
     }
-
     if let Some(content) = content {
-        let of_file = json!({
-            "uuid": content.uuid,
-            "type": content.kind,
-            "object_relation": content.kind,
-            "value": content.value,
-            "to_ids": content.kind == "malware-sample",
-            "data": content.data,
-        });
-
-        sent = merge_members(sent, of_file);
+        sent["uuid"] = json!(content.uuid);
+        sent["type"] = json!(content.kind);
+        sent["object_relation"] = json!(content.kind);
+        sent["value"] = json!(content.value);
+        sent["to_ids"] = json!(content.kind == "malware-sample");
+        sent["data"] = json!(content.data);
     }
 
-    merge_members(sent, more)
+    sent
 }
 
 /// A `file` object with its attributes. The description is sent with the template, since MISP
 /// refuses an object whose template version it does not have otherwise.
-#[must_use]
-pub fn object(uuid: &Uuid, attributes: Vec<Value>, more: Value) -> Value {
-    let object = json!({
+pub fn object(uuid: &Uuid, attributes: Vec<Value>) -> Value {
+    json!({
         "uuid": uuid,
         "name": "file",
         "meta-category": "file",
@@ -74,53 +63,49 @@ pub fn object(uuid: &Uuid, attributes: Vec<Value>, more: Value) -> Value {
         "template_uuid": "688c46fb-5edb-40a3-8273-1af7923e2215",
         "template_version": "24",
         "Attribute": attributes,
-    });
-
-    merge_members(object, more)
+    })
 }
 
 /// The changes of an event itself. What is not named keeps its value on the server
 /// (`fixtures/wire/misp/324-edit-published-event.json`).
-#[must_use]
 pub fn event_patch(head: &EventPatch) -> Value {
-    let mut sent = Map::new();
+    let mut sent = json!({});
     if let Some(info) = &head.info {
-        sent.insert("info".to_owned(), json!(info));
+        sent["info"] = json!(info);
     }
     if let Some(level) = head.threat_level {
-        sent.insert("threat_level_id".to_owned(), json!(level.to_string()));
+        sent["threat_level_id"] = json!(level.to_string());
     }
     if let Some(analysis) = head.analysis {
-        sent.insert("analysis".to_owned(), json!(analysis.to_string()));
+        sent["analysis"] = json!(analysis.to_string());
     }
     if head.close {
-        sent.insert("distribution".to_owned(), json!("0"));
+        sent["distribution"] = json!("0");
     }
     insert_tag_changes(&mut sent, &head.add_tags, &head.drop_tags);
 
-    Value::Object(sent)
+    sent
 }
 
 /// The changes of an attribute. What is not named keeps its value (`MispAttribute.php`,
 /// `editAttribute`).
-#[must_use]
 pub fn attribute_patch(uuid: &Uuid, change: &AttributePatch) -> Value {
-    let mut sent = Map::from_iter([("uuid".to_owned(), json!(uuid))]);
+    let mut sent = json!({"uuid": uuid});
     if let Some(to_ids) = change.to_ids {
-        sent.insert("to_ids".to_owned(), json!(to_ids));
+        sent["to_ids"] = json!(to_ids);
     }
     if let Some(comment) = &change.comment {
-        sent.insert("comment".to_owned(), json!(comment));
+        sent["comment"] = json!(comment);
     }
     if let Some(deleted) = change.deleted {
-        sent.insert("deleted".to_owned(), json!(u8::from(deleted)));
+        sent["deleted"] = json!(u8::from(deleted));
     }
     if change.close {
-        sent.insert("distribution".to_owned(), json!("0"));
+        sent["distribution"] = json!("0");
     }
     insert_tag_changes(&mut sent, &change.add_tags, &change.drop_tags);
 
-    Value::Object(sent)
+    sent
 }
 
 /// Those to take off come first, since MISP works through an event's in turn, and one that is there
@@ -128,13 +113,13 @@ pub fn attribute_patch(uuid: &Uuid, change: &AttributePatch) -> Value {
 /// such a tag is only taken off, and the next edit adds it
 /// (`fixtures/wire/misp/461-edit-shares-a-local-tag.json`,
 /// `462-edit-adds-the-shared-tag-again.json`).
-fn insert_tag_changes(sent: &mut Map<String, Value>, add: &[String], drop: &[String]) {
+fn insert_tag_changes(sent: &mut Value, add: &[String], drop: &[String]) {
     let dropped = drop.iter().map(|name| json!({"name": name, "deleted": 1}));
     let all: Vec<_> = dropped
         .chain(add.iter().map(|name| json!({"name": name})))
         .collect();
     if !all.is_empty() {
-        sent.insert("Tag".to_owned(), Value::Array(all));
+        sent["Tag"] = Value::Array(all);
     }
 }
 
@@ -143,13 +128,4 @@ fn tag_list<'a>(wanted: impl Iterator<Item = &'a str>, names: &TagResolution) ->
         .filter_map(|name| names.resolve(name))
         .map(|name| json!({"name": name}))
         .collect()
-}
-
-/// One object with the members of both; those of `more` count.
-#[must_use]
-pub fn merge_members(mut shared: Value, more: Value) -> Value {
-    if let (Value::Object(shared), Value::Object(more)) = (&mut shared, more) {
-        shared.extend(more);
-    }
-    shared
 }

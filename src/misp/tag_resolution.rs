@@ -7,29 +7,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
 
+use super::server::account::Account;
 use crate::json;
 
-/// One row of `tags/search` (`fixtures/wire/misp/401-tags-search-list.json`).
+/// A tag that a MISP has (`fixtures/wire/misp/401-tags-search-list.json`).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Row {
-    #[serde(rename = "Tag", deserialize_with = "json::object")]
-    tag: Option<FoundTag>,
-}
-
-impl Row {
-    /// The tag's name.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.tag.as_ref().map(|tag| tag.name.as_str())
-    }
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct FoundTag {
+pub struct KnownTag {
+    /// Its number.
     #[serde(deserialize_with = "json::text")]
-    name: String,
+    pub id: String,
+    /// Its name, as written.
+    #[serde(deserialize_with = "json::text")]
+    pub name: String,
     #[serde(deserialize_with = "json::number")]
     org_id: Option<i64>,
     #[serde(deserialize_with = "json::number")]
@@ -40,19 +30,6 @@ struct FoundTag {
     local_only: Option<bool>,
     #[serde(deserialize_with = "json::flag")]
     exportable: Option<bool>,
-}
-
-/// What the key's user may do with tags (`users/view/me`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TagPermissions {
-    /// The user's number.
-    pub user: String,
-    /// The number of the user's organisation.
-    pub organisation: String,
-    /// May make new tags.
-    pub makes: bool,
-    /// May set tags on what is there already.
-    pub sets: bool,
 }
 
 /// Two names of one marking: MISP's taxonomies knew the second before the first.
@@ -95,7 +72,6 @@ pub enum Why {
 
 impl Why {
     /// The reason for several tags, and what may be done, in words.
-    #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
             Self::Unknown => {
@@ -118,21 +94,18 @@ impl Why {
 impl TagResolution {
     /// True if there is no tag of this name yet, and setting it makes one, whose name everybody
     /// there can read.
-    #[must_use]
     pub fn is_new(&self, wanted: &str) -> bool {
         self.new.contains(&wanted.to_lowercase())
     }
 
     /// Compares the wanted names with those that a MISP knows.
-    #[must_use]
-    pub fn new(wanted: &[&str], rows: &[Row], rights: &TagPermissions) -> Self {
-        let usable: HashMap<_, _> = rows
+    pub fn new(wanted: &[&str], tags: &[KnownTag], account: &Account) -> Self {
+        let usable: HashMap<_, _> = tags
             .iter()
-            .filter_map(|row| row.tag.as_ref())
             .map(|tag| {
                 (
                     tag.name.to_lowercase(),
-                    tag.reason_unusable(rights)
+                    tag.reason_unusable(account)
                         .map_or_else(|| Ok(tag.name.clone()), Err),
                 )
             })
@@ -149,8 +122,9 @@ impl TagResolution {
                 .cloned()
         };
 
+        let makes = account.role.makes_tags();
         let is_new =
-            |name: &&&str| of(name).is_none() && reason_unstorable(name).is_none() && rights.makes;
+            |name: &&&str| of(name).is_none() && reason_unstorable(name).is_none() && makes;
         let new = wanted
             .iter()
             .filter(is_new)
@@ -162,7 +136,7 @@ impl TagResolution {
                 Some(there) => there,
                 None => match reason_unstorable(name) {
                     Some(why) => Err(why),
-                    None if rights.makes => Ok((*name).to_owned()),
+                    None if makes => Ok((*name).to_owned()),
                     None => Err(Why::Unknown),
                 },
             };
@@ -178,7 +152,6 @@ impl TagResolution {
     }
 
     /// The names to ask for: the wanted ones and their synonyms.
-    #[must_use]
     pub fn names_to_ask<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
         let synonyms = SYNONYMS
             .iter()
@@ -188,21 +161,18 @@ impl TagResolution {
     }
 
     /// True if MISP lacks one of the names, or restricts it, so that the user's rights count.
-    #[must_use]
-    pub fn depends_on_rights(wanted: &[&str], rows: &[Row]) -> bool {
-        let strict = Self::new(wanted, rows, &TagPermissions::default());
+    pub fn depends_on_rights(wanted: &[&str], tags: &[KnownTag]) -> bool {
+        let strict = Self::new(wanted, tags, &Account::default());
         wanted.iter().any(|name| strict.resolve(name).is_none())
     }
 
     /// What a tag is called there; none if it cannot be set.
-    #[must_use]
     pub fn resolve(&self, wanted: &str) -> Option<String> {
         let there = self.names.get(&wanted.to_lowercase());
         there.map_or_else(|| Some(wanted.to_owned()), |there| there.clone().ok())
     }
 
     /// The wanted names that cannot be set, by the reason.
-    #[must_use]
     pub fn group_refused<'a>(&self, wanted: &[&'a str]) -> BTreeMap<Why, Vec<&'a str>> {
         let mut refused: BTreeMap<Why, Vec<&str>> = BTreeMap::new();
         for name in wanted {
@@ -215,7 +185,6 @@ impl TagResolution {
     }
 
     /// The wanted names that cannot be set.
-    #[must_use]
     pub fn list_refused<'a>(&self, wanted: &[&'a str]) -> Vec<&'a str> {
         wanted
             .iter()
@@ -225,7 +194,6 @@ impl TagResolution {
     }
 
     /// The same for an event that is there, whose tags the user may not set: none can be.
-    #[must_use]
     pub fn refuse_all(wanted: &[&str]) -> Self {
         Self {
             names: wanted
@@ -256,7 +224,6 @@ impl TagResolution {
 
 /// What MISP may allow one value of: `workflow:state` of `workflow:state="draft"`, `tlp` of
 /// `tlp:red` (its `Taxonomy.php`, `stripLastTagComponent`).
-#[must_use]
 pub fn predicate_of(tag: &str) -> Option<&str> {
     let is_word = |text: &str| !text.is_empty() && !text.contains([':', '=', '"']);
     let (key, value) = tag
@@ -273,17 +240,17 @@ pub fn predicate_of(tag: &str) -> Option<&str> {
     (!value.is_empty() && !value.contains('"')).then_some(key)
 }
 
-impl FoundTag {
+impl KnownTag {
     /// An edit of an event sets a hidden tag, and one for local use for everybody (MISP's
     /// `Tag.php`, `captureTag`), which its pages refuse (`EventsController.php`, `addTag`), so that
     /// it is left to them. One that is not exportable is not shown in lists, so that it would be
     /// missed for ever (`EventsController.php`, `index`).
-    fn reason_unusable(&self, rights: &TagPermissions) -> Option<Why> {
+    fn reason_unusable(&self, account: &Account) -> Option<Why> {
         let is_free = |owner: Option<i64>, mine: &str| {
             owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine)
         };
-        let is_mine =
-            is_free(self.org_id, &rights.organisation) && is_free(self.user_id, &rights.user);
+        let is_mine = is_free(self.org_id, &account.organisation.id)
+            && is_free(self.user_id, &account.user.id);
         let reasons = [
             (Why::Restricted, !is_mine),
             (Why::Hidden, self.hide_tag == Some(true)),
@@ -314,17 +281,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn rows(rows: serde_json::Value) -> Vec<Row> {
-        serde_json::from_value(rows).unwrap()
-    }
-
     #[test]
     fn a_tag_is_named_as_misp_names_it_and_made_only_by_who_may() {
-        let rows = rows(json!([
-            {"Tag": {"name": "TLP:Amber", "org_id": "0", "user_id": "0"}}, {"Tag": {"name": "PAP:WHITE"}}, {"Tag": []},
-            {"Tag": {"name": "theirs", "org_id": "7"}}, {"Tag": {"name": "local", "local_only": true}},
-            {"Tag": {"name": "mute", "exportable": false}},
-        ]));
+        let rows: Vec<KnownTag> = serde_json::from_value(json!([
+            {"name": "TLP:Amber", "org_id": "0", "user_id": "0"}, {"name": "PAP:WHITE"},
+            {"name": "theirs", "org_id": "7"}, {"name": "local", "local_only": true},
+            {"name": "mute", "exportable": false},
+        ]))
+        .unwrap();
 
         let wanted = [
             "tlp:amber",
@@ -337,7 +301,7 @@ mod tests {
             "a\nb",
         ];
 
-        let poor = TagResolution::new(&wanted, &rows, &TagPermissions::default());
+        let poor = TagResolution::new(&wanted, &rows, &Account::default());
         assert_eq!(poor.resolve("tlp:amber").as_deref(), Some("TLP:Amber"));
         assert_eq!(poor.resolve("PAP:CLEAR").as_deref(), Some("PAP:WHITE"));
         assert_eq!(
@@ -356,11 +320,9 @@ mod tests {
         ];
 
         assert_eq!(refused, expected);
-        let rights = TagPermissions {
-            organisation: "7".into(),
-            makes: true,
-            ..TagPermissions::default()
-        };
+        let mut rights = Account::default();
+        rights.organisation.id = "7".into();
+        rights.role.tag_editor = Some(true);
 
         assert_eq!(
             TagResolution::new(&wanted, &rows, &rights).list_refused(&wanted),

@@ -1,7 +1,7 @@
 //! What was sent to a MISP and what it said: by this, and by a look at the event, every missing
 //! attribute is told from the others. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -19,6 +19,9 @@ pub struct WriteLog {
     pub effects: u64,
     /// Attributes that were sent, and whether the request was answered.
     pub sent: BTreeMap<Uuid, bool>,
+    /// Attributes that went out in a list of new objects, of which MISP leaves out what it dislikes
+    /// without a word.
+    pub in_lists: BTreeSet<Uuid>,
     /// Attributes that did not go out or were refused, and why.
     pub reasons: BTreeMap<Uuid, String>,
     /// Attributes sent at once, if a longer list was not answered in time.
@@ -53,7 +56,6 @@ pub enum WriteStop {
 
 impl WriteStop {
     /// The error, whatever may be done about it.
-    #[must_use]
     pub fn into_error(self) -> anyhow::Error {
         match self {
             Self::Look(error) | Self::Taken { error, .. } | Self::No(error) => error,
@@ -69,7 +71,6 @@ impl From<anyhow::Error> for WriteStop {
 
 impl WriteLog {
     /// True if something may have changed.
-    #[must_use]
     pub fn had_effect(&self) -> bool {
         self.effects > 0
     }
@@ -83,7 +84,6 @@ impl WriteLog {
     }
 
     /// How it would be if these attributes were sent and the run ended before an answer came.
-    #[must_use]
     pub fn as_if_unanswered(&self, attributes: impl IntoIterator<Item = Uuid>) -> Self {
         let mut underway = Self {
             is_unseen: true,
@@ -99,13 +99,16 @@ impl WriteLog {
     }
 
     /// False for what was refused before.
-    #[must_use]
     pub fn may_send(&self, attribute: &Uuid) -> bool {
         !self.reasons.contains_key(attribute)
     }
 
+    /// True for what went out in a list of new objects: if it is missing, MISP has not said why.
+    pub fn went_in_list(&self, attribute: &Uuid) -> bool {
+        self.in_lists.contains(attribute)
+    }
+
     /// True for what was refused because its uuid is in use already.
-    #[must_use]
     pub fn is_held_elsewhere(&self, attribute: &Uuid) -> bool {
         self.reasons
             .get(attribute)
@@ -119,7 +122,6 @@ impl WriteLog {
 
     /// True if an attribute that is there can be of our making: it was sent, and MISP did not say
     /// that it had it already.
-    #[must_use]
     pub fn may_have_added(&self, uuid: &Uuid) -> bool {
         self.sent.contains_key(uuid) && !self.is_held_elsewhere(uuid)
     }

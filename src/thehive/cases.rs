@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wire::{AlertOrigin, Observable};
-use super::{TheHive, explain_failure, is_id, is_not_found};
+use super::write_error::is_not_found;
+use super::{TheHive, explain_failure, is_id};
 use crate::http::{HttpError, Response};
 use crate::json::{Element, JsonStream};
 
@@ -194,7 +195,7 @@ impl TheHive {
     }
 
     /// The number that a query that ends in a count gives.
-    pub(super) fn query_count(&self, operations: &Value) -> Result<u64> {
+    pub fn query_count(&self, operations: &Value) -> Result<u64> {
         let (line, count) = self.client.retry(|| {
             let answer = self.query(operations).map_err(explain_failure)?;
             Ok((answer.request_line().to_owned(), answer.read_value()?))
@@ -205,7 +206,7 @@ impl TheHive {
     }
 
     /// The elements of a list, of which a query may ask for so many.
-    pub(super) fn list<T: for<'de> Deserialize<'de>>(
+    pub fn list<T: for<'de> Deserialize<'de>>(
         &self,
         operations: Value,
         most: usize,
@@ -214,7 +215,7 @@ impl TheHive {
     }
 
     /// The same by this route.
-    pub(super) fn list_by<T: for<'de> Deserialize<'de>>(
+    pub fn list_by<T: for<'de> Deserialize<'de>>(
         &self,
         route: &str,
         operations: &Value,
@@ -234,7 +235,7 @@ impl TheHive {
 
     /// The same for a list whose elements have names. One that has none is no sign of a bad element
     /// but of a bad answer.
-    pub(super) fn named_list<T: for<'de> Deserialize<'de>>(
+    pub fn named_list<T: for<'de> Deserialize<'de>>(
         &self,
         operations: Value,
         most: usize,

@@ -129,7 +129,7 @@ impl TheHive {
 }
 
 /// The password that a status names.
-pub(super) fn find_zip_password(status: &Value) -> Option<String> {
+pub fn find_zip_password(status: &Value) -> Option<String> {
     let password = status
         .pointer("/config/protectDownloadsWith")
         .and_then(Value::as_str);

@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Result, anyhow, ensure};
 use url::Url;
 
-use crate::http::{self, Client, HttpContext, HttpError, HttpErrorKind};
+use crate::http::{self, Client, HttpContext, HttpError, HttpErrorKind, RefusalKind};
 use crate::markings::Scale;
 use crate::report::RunReport;
 use crate::secret::Secret;
@@ -28,6 +28,7 @@ pub use observables::{AddResult, ObservableBatch};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, Permission, User};
 pub use wire::{Alert, AlertOrigin};
+use write_error::Missing;
 pub use write_error::{Refusal, WriteError};
 
 /// The largest body that is sent to a TheHive 4, in bytes: it takes 256 kB
@@ -88,7 +89,6 @@ impl TheHive {
     }
 
     /// The way to TheHive.
-    #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -123,7 +123,6 @@ impl TheHive {
 
     /// The page of an alert in the web interface. That of TheHive 4 has none for a single alert,
     /// only the list of all (its `frontend/app/scripts/app.js`).
-    #[must_use]
     pub fn alert_link(&self, id: &str) -> String {
         let url = &self.url;
         let has_page = self.is_five().unwrap_or(true) && is_id(id);
@@ -206,55 +205,26 @@ fn ensure_id(id: &str) -> Result<&str, HttpError> {
 /// What is said of what answers otherwise than TheHive does.
 const ADDRESS: &str = "check \"thehive_url\": is this the address of a TheHive 4.1 or 5?";
 
-/// A refusal of TheHive's own has a `type` (ScalliGraph's `ErrorHandler.scala`,
-/// `fixtures/wire/thehive`); another server's, MISP's for instance, has none.
+/// Adds what can be done about it. A refusal of TheHive's own has a `type` (ScalliGraph's
+/// `ErrorHandler.scala`, `fixtures/wire/thehive`); another server's, MISP's for instance, has none.
 fn explain_failure(failure: HttpError) -> anyhow::Error {
-    let help = match &failure.cause {
-        HttpErrorKind::Refused {
-            status: 400..=405,
-            kind,
-            ..
-        } if kind.is_empty() => ADDRESS,
-        HttpErrorKind::Refused { status: 401, .. } => {
-            "check \"thehive_key\", and whether its user belongs to the organisation"
-        }
-        HttpErrorKind::Refused { status: 403, .. } => {
-            "the user of \"thehive_key\" lacks a permission"
-        }
-        HttpErrorKind::Refused {
-            status: 404,
-            message,
-            ..
-        } if is_unknown_route(message) => ADDRESS,
-        HttpErrorKind::NotJson(_) | HttpErrorKind::Redirected { .. } => ADDRESS,
-        HttpErrorKind::Refused { .. }
-        | HttpErrorKind::Unreachable(_)
-        | HttpErrorKind::Broken(_)
-        | HttpErrorKind::TooLarge(_)
-        | HttpErrorKind::Deadline => {
-            return anyhow!(failure);
-        }
+    let is_elsewhere = Missing::from_http_error(&failure) == Some(Missing::Route)
+        || match &failure.cause {
+            HttpErrorKind::Refused {
+                status: 400..=405,
+                kind,
+                ..
+            } => !matches!(kind, RefusalKind::Named(_)),
+            HttpErrorKind::NotJson(_) | HttpErrorKind::Redirected { .. } => true,
+            _ => false,
+        };
+
+    let help = match failure.status() {
+        _ if is_elsewhere => ADDRESS,
+        Some(401) => "check \"thehive_key\", and whether its user belongs to the organisation",
+        Some(403) => "the user of \"thehive_key\" lacks a permission",
+        _ => "",
     };
 
     anyhow!(failure.with_help(help))
-}
-
-/// True for the message about a route that is not there: its path
-/// (`fixtures/wire/thehive/531-unknown-route.json`), or for a `GET` that there is no such file.
-fn is_unknown_route(message: &str) -> bool {
-    message.starts_with('/') || message.contains("Assets controller")
-}
-
-/// True if TheHive says that it has nothing of this name, and not that it has no such route or
-/// organisation.
-fn is_not_found(failure: &HttpError) -> bool {
-    match &failure.cause {
-        HttpErrorKind::Refused {
-            status: 404,
-            kind,
-            message,
-            ..
-        } => !kind.is_empty() && !is_unknown_route(message) && !message.starts_with("Organisation"),
-        _ => false,
-    }
 }

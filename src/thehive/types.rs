@@ -38,14 +38,12 @@ struct Listed {
 
 impl ObservableTypes {
     /// False if TheHive stores the values of this type in lower case, whatever it is sent.
-    #[must_use]
     pub fn is_case_sensitive(&self, data_type: &str) -> bool {
         !self.caseless.iter().any(|name| name == data_type)
     }
 
     /// What makes an observable the same as another of its alert: its type, and its value as
     /// TheHive stores it. Blanks around it do not count, since a TheHive may take them off.
-    #[must_use]
     pub fn identity_key(&self, data_type: &str, data: &str) -> (String, String) {
         let data = data.trim();
         let data = if self.is_case_sensitive(data_type) {

@@ -18,25 +18,22 @@ pub struct Greeting {
     /// Its clock, in seconds since 1970, from the header `Date`.
     pub date: Option<i64>,
     /// The password of its zips, where it says that at once, as TheHive 4 does.
-    pub(super) password: Option<String>,
+    pub password: Option<String>,
 }
 
 impl Greeting {
     /// True for TheHive 5 and later.
-    #[must_use]
     pub fn is_five(&self) -> bool {
         parse_version(&self.version) >= vec![5]
     }
 
     /// True for a version that has all that is asked for: 4.1 brought the v1 API in which this
     /// program asks.
-    #[must_use]
     pub fn is_supported(&self) -> bool {
         parse_version(&self.version) >= vec![4, 1]
     }
 
     /// How many TLP levels it has.
-    #[must_use]
     pub fn scale(&self) -> Scale {
         if parse_version(&self.version) >= vec![5, 2] {
             Scale::Five
@@ -148,7 +145,6 @@ impl User {
 
     /// Those of these permissions that the user does not have in the organisation, each with its
     /// name there.
-    #[must_use]
     pub fn missing_permissions<'r>(
         &self,
         rights: &'r [Permission],
@@ -165,7 +161,6 @@ impl User {
 
     /// A permission as a whole holds all its parts: `manageAlert` is more than
     /// `manageAlert/create`.
-    #[must_use]
     pub fn has_permission(&self, wanted: &str) -> bool {
         let whole = wanted.split('/').next().unwrap_or(wanted);
         self.permissions

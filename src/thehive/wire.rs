@@ -156,19 +156,16 @@ pub struct Attachment {
 
 impl Attachment {
     /// The sha256, in lower-case hex.
-    #[must_use]
     pub fn sha256(&self) -> Option<String> {
         self.hash(64)
     }
 
     /// The sha1, in lower-case hex.
-    #[must_use]
     pub fn sha1(&self) -> Option<String> {
         self.hash(40)
     }
 
     /// The md5, in lower-case hex.
-    #[must_use]
     pub fn md5(&self) -> Option<String> {
         self.hash(32)
     }
@@ -203,7 +200,6 @@ pub struct AlertOrigin {
 
 /// A member of an object by the first of its names that is there and not null: TheHive 4 writes
 /// `caseId` and `createdAt` where TheHive 5 writes `number` and `_createdAt`.
-#[must_use]
 pub fn member<'a>(object: &'a Value, names: &[&str]) -> Option<&'a Value> {
     names
         .iter()

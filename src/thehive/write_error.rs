@@ -1,6 +1,7 @@
-//! What a write that went wrong means for what is written next.
+//! What TheHive's refusals mean: what it says that it does not have, and what a write that went
+//! wrong means for what is written next.
 
-use crate::http::{HttpError, HttpErrorKind};
+use crate::http::{HttpError, HttpErrorKind, RefusalKind};
 
 /// A write that was not answered as it should be.
 #[derive(Clone, Debug)]
@@ -24,28 +25,87 @@ pub enum WriteError {
 impl WriteError {
     /// Tells by the status, and by TheHive's words where the status is not enough: `CreateError`
     /// and `NotFoundError` stand for two things each (ScalliGraph's `ErrorHandler.scala`).
-    #[must_use]
     pub fn from_http_error(failure: HttpError) -> Self {
+        match (Missing::from_http_error(&failure), failure.status()) {
+            (Some(Missing::Content), _) => Self::Content(failure),
+            (Some(_), _) => Self::Gone(failure),
+            (_, Some(400)) if is_duplicate(&failure) => Self::Duplicate(failure),
+            (_, Some(400 | 413 | 422)) => Self::Content(failure),
+            (_, Some(401..=403)) => Self::Denied(failure),
+            _ => Self::Unclear(failure),
+        }
+    }
+}
+
+/// What a server does not have, as its words say it (404).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The route: TheHive names its path (`fixtures/wire/thehive/531-unknown-route.json`), or for a
+    /// `GET` says that there is no such file.
+    Route,
+    /// The organisation that is asked for.
+    Organisation,
+    /// Something that the request named: an observable type, a custom field.
+    Content,
+    /// What was asked for, or was to be written to.
+    Record,
+}
+
+impl Missing {
+    pub(super) fn from_http_error(failure: &HttpError) -> Option<Self> {
         let HttpErrorKind::Refused {
-            status,
-            kind,
+            status: 404,
             message,
             ..
         } = &failure.cause
         else {
-            return Self::Unclear(failure);
+            return None;
         };
 
-        match *status {
-            400 if &**kind == "CreateError" || is_duplicate_message(message) => {
-                Self::Duplicate(failure)
-            }
-            404 if is_about_content(message) => Self::Content(failure),
-            400 | 413 | 422 => Self::Content(failure),
-            404 => Self::Gone(failure),
-            401..=403 => Self::Denied(failure),
-            _ => Self::Unclear(failure),
+        let words = message.to_ascii_lowercase().replace(' ', "");
+        Some(
+            if words.starts_with('/') || words.contains("assetscontroller") {
+                Self::Route
+            } else if words.starts_with("organisation") {
+                Self::Organisation
+            } else if CONTENT.iter().any(|name| words.contains(name)) {
+                Self::Content
+            } else {
+                Self::Record
+            },
+        )
+    }
+}
+
+/// What a request may name that a TheHive need not have.
+const CONTENT: [&str; 5] = [
+    "observabletype",
+    "customfield",
+    "pattern",
+    "casetemplate",
+    "alertstatus",
+];
+
+/// True if TheHive itself says that it has nothing of this name, and not that it has no such route
+/// or organisation.
+pub(super) fn is_not_found(failure: &HttpError) -> bool {
+    let is_its_own = matches!(
+        failure.cause,
+        HttpErrorKind::Refused {
+            kind: RefusalKind::Named(_),
+            ..
         }
+    );
+    let missing = Missing::from_http_error(failure);
+    is_its_own && matches!(missing, Some(Missing::Content | Missing::Record))
+}
+
+fn is_duplicate(failure: &HttpError) -> bool {
+    match &failure.cause {
+        HttpErrorKind::Refused { kind, message, .. } => {
+            *kind == RefusalKind::Named("CreateError".into()) || is_duplicate_message(message)
+        }
+        _ => false,
     }
 }
 
@@ -61,7 +121,6 @@ pub struct Refusal {
 
 impl Refusal {
     /// True for what is there already.
-    #[must_use]
     pub fn is_duplicate(&self) -> bool {
         is_duplicate_message(&self.message)
     }
@@ -69,7 +128,6 @@ impl Refusal {
     /// True for what will be refused again. Anything else may pass: now and then TheHive loses the
     /// file that it unpacked, `java.nio.file.NoSuchFileException`
     /// (`fixtures/wire/thehive/016-add-file-207.json`).
-    #[must_use]
     pub fn is_final(&self) -> bool {
         ["BadRequest", "CreateError", "NotFoundError"].contains(&self.kind.as_str())
     }
@@ -77,41 +135,22 @@ impl Refusal {
 
 /// True for a refusal of what is there already: `Alert misp:a:1 already exist in organisation b`
 /// and `Observable already exists` (TheHive 4's `AlertSrv.scala` and `ObservableSrv.scala`).
-#[must_use]
-pub(super) fn is_duplicate_message(message: &str) -> bool {
+fn is_duplicate_message(message: &str) -> bool {
     message.to_ascii_lowercase().contains("already exist")
-}
-
-/// True for a `… not found` that is about something the request named, and not about what it was to
-/// be written to.
-fn is_about_content(message: &str) -> bool {
-    let message = message.to_ascii_lowercase().replace(' ', "");
-    [
-        "observabletype",
-        "customfield",
-        "pattern",
-        "casetemplate",
-        "alertstatus",
-    ]
-    .iter()
-    .any(|name| message.contains(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     fn refused(status: u16, kind: &str, message: &str) -> HttpError {
-        let errors = Box::new(Value::Null);
-        let (kind, message) = (kind.into(), message.to_owned());
         let mut failure = HttpError::not_sent("POST x", "");
 
         failure.cause = HttpErrorKind::Refused {
             status,
-            kind,
-            message,
-            errors,
+            kind: RefusalKind::Named(kind.into()),
+            message: message.to_owned(),
+            errors: Box::default(),
             location: None,
             wait: None,
         };

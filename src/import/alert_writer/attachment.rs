@@ -117,19 +117,13 @@ impl AttachmentTransfer<'_> {
     }
 
     fn to_download_failure(&self, error: &anyhow::Error) -> DownloadFailure {
-        let failure = error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<HttpError>());
-        match failure.map(|failure| &failure.cause) {
-            Some(HttpErrorKind::TooLarge(_)) => self.too_large_failure(),
-            cause => {
-                let is_refusal = |cause: &HttpErrorKind| matches!(cause, HttpErrorKind::Refused { status, .. } if *status < 500 && *status != 429);
-                let is_final = cause.is_none_or(is_refusal);
-                DownloadFailure {
-                    verdict: Verdict::Failed(worker::error_line(error)),
-                    is_final,
-                }
-            }
+        let failure = HttpError::of(error);
+        if let Some(HttpErrorKind::TooLarge(_)) = failure.map(|failure| &failure.cause) {
+            return self.too_large_failure();
+        }
+        DownloadFailure {
+            verdict: Verdict::Failed(worker::error_line(error)),
+            is_final: failure.is_none_or(HttpError::is_permanent),
         }
     }
 

@@ -396,11 +396,7 @@ impl<'a> AlertWriter<'a> {
     /// taken in hand. Only the first page can be put into it, since nobody has the pages before it
     /// any more.
     fn try_switch_to_twin(&mut self, error: &anyhow::Error) -> Result<bool> {
-        let is_no = error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<HttpError>())
-            .and_then(HttpError::status);
-        if self.pages > 0 || !is_no.is_some_and(|status| [403, 404].contains(&status)) {
+        if self.pages > 0 || !matches!(HttpError::status_of(error), Some(403 | 404)) {
             return Ok(false);
         }
         let before = self.alert.as_ref().map(|alert| alert.id.clone());

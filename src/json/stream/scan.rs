@@ -3,7 +3,6 @@
 
 use std::io::{self, BufRead};
 
-use anyhow::anyhow;
 use memchr::memchr2;
 
 use super::{BUFFER, JsonStream};
@@ -22,19 +21,11 @@ const LONGEST_WORD: usize = 100;
 
 /// What stands next in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub enum Next {
     Text,
     List,
     Object,
     Word,
-}
-
-/// For the walk itself both ends are errors.
-pub(super) fn into_error(broken: Broken) -> anyhow::Error {
-    match broken {
-        Broken::Off(error) => error.into(),
-        flawed @ Broken::Flawed(_) => anyhow!(flawed),
-    }
 }
 
 pub(super) fn unexpected_end() -> io::Error {
@@ -46,7 +37,7 @@ pub(super) fn unexpected_end() -> io::Error {
 
 impl JsonStream<'_> {
     /// Goes on behind an element that could not be read, and looks for its name on the way.
-    pub(super) fn recover(&mut self) -> io::Result<()> {
+    pub fn recover(&mut self) -> io::Result<()> {
         self.skip_to_depth(self.element)?;
         loop {
             match self.peek()? {
@@ -63,7 +54,7 @@ impl JsonStream<'_> {
 
     /// Passes over the rest of all lists and objects that are deeper than this. The name of the
     /// element in hand is taken where it stands.
-    pub(super) fn skip_to_depth(&mut self, depth: usize) -> io::Result<()> {
+    pub fn skip_to_depth(&mut self, depth: usize) -> io::Result<()> {
         while self.depth > depth {
             let buffer = self.reader.fill_buf()?;
             let is_sign = |byte: &u8| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}');
@@ -96,13 +87,14 @@ impl JsonStream<'_> {
         Ok(())
     }
 
-    pub(super) fn enter(&mut self) {
+    /// Steps into the list or object that stands next.
+    pub fn enter(&mut self) {
         self.reader.consume(1);
         self.depth += 1;
     }
 
     /// Passes over a text; if it is the key of a name, this is taken.
-    pub(super) fn take_name(&mut self) -> io::Result<()> {
+    pub fn take_name(&mut self) -> io::Result<()> {
         let key = self.read_short_text()?;
         let place = key.and_then(|key| NAMES.iter().position(|name| *name == key));
         let Some(place) = place else { return Ok(()) };
@@ -115,7 +107,7 @@ impl JsonStream<'_> {
     }
 
     /// Takes the name that stands next: true, unless something else stands there, which is left.
-    pub(super) fn take_name_value(&mut self, place: usize) -> io::Result<bool> {
+    pub fn take_name_value(&mut self, place: usize) -> io::Result<bool> {
         let name = match self.peek()? {
             Some(b'"') => self.read_short_text()?,
             Some(b'0'..=b'9') => match self.read_word() {
@@ -133,7 +125,7 @@ impl JsonStream<'_> {
     }
 
     /// Reads the text that stands next, if it is short and no other flaw is in it.
-    pub(super) fn read_short_text(&mut self) -> io::Result<Option<String>> {
+    pub fn read_short_text(&mut self) -> io::Result<Option<String>> {
         match self.read_text(|text| Ok((text.len() <= LONGEST_NAME).then(|| text.to_owned()))) {
             Ok(text) => Ok(text),
             Err(Broken::Off(error)) => Err(error),
@@ -142,7 +134,7 @@ impl JsonStream<'_> {
     }
 
     /// The first of several counts.
-    pub(super) fn record_name(&mut self, place: usize, name: &str) {
+    pub fn record_name(&mut self, place: usize, name: &str) {
         if let Some(known) = self
             .names
             .get_mut(place)
@@ -153,7 +145,7 @@ impl JsonStream<'_> {
     }
 
     /// The next byte that is no blank.
-    pub(super) fn peek(&mut self) -> io::Result<Option<u8>> {
+    pub fn peek(&mut self) -> io::Result<Option<u8>> {
         loop {
             let buffer = self.reader.fill_buf()?;
             let number = buffer.len();
@@ -167,7 +159,8 @@ impl JsonStream<'_> {
         }
     }
 
-    pub(super) fn peek_kind(&mut self) -> Result<Next, Broken> {
+    /// What stands next.
+    pub fn peek_kind(&mut self) -> Result<Next, Broken> {
         match self.peek()?.ok_or_else(unexpected_end)? {
             b'"' => Ok(Next::Text),
             b'[' => Ok(Next::List),
@@ -178,7 +171,7 @@ impl JsonStream<'_> {
     }
 
     /// Opens the list or object that stands next.
-    pub(super) fn open(&mut self) -> Result<(), Broken> {
+    pub fn open(&mut self) -> Result<(), Broken> {
         self.enter();
         if self.depth > DEEPEST {
             return Err(Broken::Flawed("it is nested too deep".to_owned()));
@@ -187,7 +180,7 @@ impl JsonStream<'_> {
     }
 
     /// True if another element stands next; else the list or object is closed.
-    pub(super) fn has_more(&mut self, close: u8, is_first: &mut bool) -> Result<bool, Broken> {
+    pub fn has_more(&mut self, close: u8, is_first: &mut bool) -> Result<bool, Broken> {
         let sign = self.peek()?.ok_or_else(unexpected_end)?;
         if sign == close {
             self.reader.consume(1);
@@ -209,7 +202,8 @@ impl JsonStream<'_> {
         Ok(true)
     }
 
-    pub(super) fn read_key(&mut self) -> Result<String, Broken> {
+    /// Reads the key that stands next, and its colon.
+    pub fn read_key(&mut self) -> Result<String, Broken> {
         if self.peek_kind()? != Next::Text {
             return Err(Broken::Flawed("expected a key".to_owned()));
         }
@@ -223,7 +217,7 @@ impl JsonStream<'_> {
     }
 
     /// Counts what is kept.
-    pub(super) fn count_kept(&mut self, bytes: usize) -> Result<(), Broken> {
+    pub fn count_kept(&mut self, bytes: usize) -> Result<(), Broken> {
         self.kept = self.kept.saturating_add(bytes).saturating_add(VALUE);
 
         if self.kept > LARGEST_ELEMENT {
@@ -237,7 +231,7 @@ impl JsonStream<'_> {
     }
 
     /// Reads the text that stands next. Most stand in the buffer as they are.
-    pub(super) fn read_text<V>(
+    pub fn read_text<V>(
         &mut self,
         take: impl FnOnce(&str) -> Result<V, Broken>,
     ) -> Result<V, Broken> {
@@ -277,7 +271,7 @@ impl JsonStream<'_> {
 
     /// The rest of a text as it is written, with its last quotation mark; of one that is too long
     /// only a part. True if nothing in it is escaped.
-    pub(super) fn gather_text(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Broken> {
+    pub fn gather_text(&mut self, scratch: &mut Vec<u8>) -> Result<bool, Broken> {
         let mut is_plain = true;
         loop {
             let buffer = self.reader.fill_buf()?;
@@ -313,7 +307,7 @@ impl JsonStream<'_> {
     }
 
     /// Reads the number or word that stands next.
-    pub(super) fn read_word(&mut self) -> Result<&[u8], Broken> {
+    pub fn read_word(&mut self) -> Result<&[u8], Broken> {
         self.scratch.clear();
 
         loop {
@@ -337,7 +331,7 @@ impl JsonStream<'_> {
     }
 
     /// Passes over a value, whatever it is.
-    pub(super) fn skip(&mut self) -> Result<(), Broken> {
+    pub fn skip(&mut self) -> Result<(), Broken> {
         match self.peek_kind()? {
             Next::Text => self.skip_text()?,
             Next::List | Next::Object => {
@@ -351,7 +345,8 @@ impl JsonStream<'_> {
         Ok(())
     }
 
-    pub(super) fn skip_text(&mut self) -> io::Result<()> {
+    /// Passes over the text that stands next.
+    pub fn skip_text(&mut self) -> io::Result<()> {
         self.reader.consume(1);
         loop {
             let buffer = self.reader.fill_buf()?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 fn collect_tag_names(body: impl Read) -> Result<Vec<Result<String, String>>> {
     let mut elements = Vec::new();
     let mut source = JsonStream::new(body);
-    source.for_each(&mut |element: Element<Tag>| {
+    source.for_each_at(&[], &mut |element: Element<Tag>| {
         elements.push(match element {
             Element::Good(tag) => Ok(tag.name),
             Element::Bad(flaw) => Err(flaw.describe("it")),
@@ -176,7 +176,9 @@ fn a_text_and_an_element_have_a_bound_and_what_is_above_it_costs_itself() {
             Ok(())
         };
 
-        JsonStream::new(body.as_bytes()).for_each(&mut on).unwrap();
+        JsonStream::new(body.as_bytes())
+            .for_each_at(&[], &mut on)
+            .unwrap();
         flaws
     };
 
@@ -204,7 +206,9 @@ fn what_is_only_counted_is_not_kept() {
         Ok(())
     };
 
-    JsonStream::new(body.as_bytes()).for_each(&mut on).unwrap();
+    JsonStream::new(body.as_bytes())
+        .for_each_at(&[], &mut on)
+        .unwrap();
 }
 
 #[test]
@@ -240,7 +244,7 @@ fn a_body_has_a_limit_even_if_nothing_of_it_is_kept() {
     let body = io::Cursor::new("[".to_owned() + &"{},".repeat(1 << 20));
 
     let error = JsonStream::with_limit(body, 1 << 20)
-        .for_each(&mut |_: Element<Tag>| Ok(()))
+        .for_each_at(&[], &mut |_: Element<Tag>| Ok(()))
         .unwrap_err();
     assert_eq!(error.to_string(), "it has more than 1 MiB");
 }

@@ -13,10 +13,12 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{HASHES, MANIFEST, event_file, event_file_name, md5_hex, read_pieces};
+use super::{HASHES, MANIFEST, event_file_name, md5_hex, read_pieces};
 use crate::files;
+use crate::http::ReadError;
 use crate::json::Element;
-use crate::misp::changes::{AttachmentSource, EventChanges};
+use crate::misp::changes::{AttachmentSource, AttributePatch, EventChanges, EventPatch};
+use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::{Attribute, Event, EventPart};
 use crate::misp::write_log::WriteLog;
@@ -35,7 +37,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Folder {
     folder: PathBuf,
     clock: Clock,
-    pub(super) decisive: Vec<String>,
+    /// See [`Misp::set_decisive_tags`](crate::misp::Misp::set_decisive_tags).
+    pub decisive: Vec<String>,
 }
 
 /// Holds the folder until it goes.
@@ -62,10 +65,10 @@ impl Folder {
     }
 
     /// See [`super::Feed::read_file_with`].
-    pub(super) fn read_file_with<T>(
+    pub fn read_file_with<T>(
         &self,
         name: &str,
-        mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+        mut read: impl FnMut(&mut dyn Read) -> Result<T, ReadError>,
     ) -> Result<T> {
         let path = self.folder.join(name);
         let what = if name == MANIFEST {
@@ -77,11 +80,13 @@ impl Folder {
         let reading = || format!("reading {what}{}", path.display());
         let mut file = files::open_no_follow(&path).with_context(reading)?;
 
-        read(&mut file).and_then(|read| read).with_context(reading)
+        read(&mut file)
+            .map_err(ReadError::into_error)
+            .with_context(reading)
     }
 
     /// True if neither a manifest nor an event is in it: a feed that nothing was exported to yet.
-    pub(super) fn is_empty(&self) -> Result<bool> {
+    pub fn is_empty(&self) -> Result<bool> {
         let path = self.folder.join(MANIFEST);
         Ok(!is_there(&path)? && self.list_event_files()?.is_empty())
     }
@@ -199,7 +204,7 @@ impl Folder {
         };
 
         self.read_file_with(&event_file_name(uuid), |file| {
-            Ok(read_pieces(file, uuid, &mut on))
+            Ok(read_pieces(file, uuid, &mut on)?)
         })
     }
 
@@ -224,7 +229,7 @@ impl Folder {
                 .and_then(Value::as_object_mut)
                 .with_context(no_event)?;
             let room = LARGEST_FILE.saturating_sub(size) / 2;
-            let edit = event_file::EventFileEditor {
+            let edit = EventFileEditor {
                 timestamp: self.clock.now.to_string(),
                 event,
                 room,
@@ -242,16 +247,17 @@ impl Folder {
     }
 
     fn new_event(&self, changes: &EventChanges<'_>) -> Value {
-        let more = json!({
-            "publish_timestamp": "0",
-            "timestamp": self.clock.now.to_string(),
-            "extends_uuid": changes.header.extends.map(|uuid| uuid.to_string()).unwrap_or_default(),
-            "Orgc": changes.header.organisation,
-            "Attribute": [],
-            "Object": [],
-        });
+        let header = &changes.header;
+        let extends = header.extends.map(|uuid| uuid.to_string());
+        let mut event = request_bodies::event(&changes.uuid, header, &TagResolution::default());
+        event["publish_timestamp"] = json!("0");
+        event["timestamp"] = json!(self.clock.now.to_string());
+        event["extends_uuid"] = json!(extends.unwrap_or_default());
+        event["Orgc"] = header.organisation.clone();
+        event["Attribute"] = json!([]);
+        event["Object"] = json!([]);
 
-        json!({"Event": request_bodies::event(&changes.uuid, &changes.header, &TagResolution::default(), more)})
+        json!({"Event": event})
     }
 
     /// Rebuilds `manifest.json` and `hashes.csv` from the event files, each read as a stream.
@@ -368,4 +374,202 @@ fn value_halves(attribute: &Attribute) -> impl Iterator<Item = &str> {
         (first, Some(second))
     });
     std::iter::once(first).chain(second)
+}
+
+/// An event file while it is changed: what a producer wrote beside stays as it is.
+struct EventFileEditor<'e> {
+    /// Now, in seconds since 1970.
+    timestamp: String,
+    event: &'e mut Map<String, Value>,
+    /// So many more bytes of files may be added.
+    room: u64,
+}
+
+impl EventFileEditor<'_> {
+    /// All of the changes; gives the attributes concerned. None if the file is no event's.
+    fn apply_all(
+        mut self,
+        changes: &EventChanges<'_>,
+        attachments: &dyn AttachmentSource,
+        sending: &mut WriteLog,
+    ) -> Option<Vec<Uuid>> {
+        self.patch_event(changes.event);
+        let mut done = Vec::new();
+        for edit in &changes.edits {
+            self.patch_attribute(&edit.uuid, edit.change);
+            done.push(edit.uuid);
+        }
+        for removed in &changes.removals {
+            self.remove(removed);
+            done.push(*removed);
+        }
+
+        for attribute in &changes.additions {
+            match self
+                .build_attribute(attribute, attachments)
+                .and_then(|body| self.reserve_room(body))
+            {
+                Ok(body) => {
+                    self.add(attribute, body)?;
+                    done.push(attribute.uuid);
+                }
+                Err(error) => sending
+                    .record_refusal(attribute, format!("the file could not be read: {error:#}")),
+            }
+        }
+
+        self.event
+            .insert("timestamp".to_owned(), Value::from(self.timestamp));
+
+        Some(done)
+    }
+
+    fn build_attribute(
+        &self,
+        attribute: &AttributeDraft,
+        attachments: &dyn AttachmentSource,
+    ) -> Result<Value> {
+        let content = attachments.load_payload(attribute)?;
+        let mut body =
+            request_bodies::attribute(attribute, content.as_ref(), &TagResolution::default());
+        body["timestamp"] = json!(self.timestamp);
+        body["deleted"] = json!(false);
+        body["disable_correlation"] = json!(false);
+        Ok(body)
+    }
+
+    /// Refuses a file with which the event's file could not be read any more.
+    fn reserve_room(&mut self, body: Value) -> Result<Value> {
+        let size = body.get("data").and_then(Value::as_str).map_or(0, str::len) as u64;
+        ensure!(
+            size <= self.room,
+            "the event's file in the feed would become too large"
+        );
+        self.room -= size;
+        Ok(body)
+    }
+
+    fn add(&mut self, attribute: &AttributeDraft, body: Value) -> Option<()> {
+        let kind = match attribute.place {
+            Some(_) => "Object",
+            None => "Attribute",
+        };
+        let list = self.event.entry(kind).or_insert_with(|| json!([]));
+        let objects = list.as_array_mut()?;
+        let Some(place) = &attribute.place else {
+            objects.push(body);
+            return Some(());
+        };
+
+        let uuid = json!(place.object);
+        let is_it = |object: &Value| object.get("uuid") == Some(&uuid);
+        let at = match objects.iter().position(is_it) {
+            Some(at) => at,
+            None => {
+                let mut object = request_bodies::object(&place.object, Vec::new());
+                object["timestamp"] = json!(self.timestamp);
+                objects.push(object);
+                objects.len() - 1
+            }
+        };
+
+        objects
+            .get_mut(at)?
+            .get_mut("Attribute")?
+            .as_array_mut()?
+            .push(body);
+
+        Some(())
+    }
+
+    fn patch_event(&mut self, head: &EventPatch) {
+        patch_members(self.event, request_bodies::event_patch(head));
+    }
+
+    fn patch_attribute(&mut self, uuid: &Uuid, change: &AttributePatch) {
+        let mut patch = request_bodies::attribute_patch(uuid, change);
+        patch["timestamp"] = json!(self.timestamp);
+        if let Some(deleted) = change.deleted {
+            patch["deleted"] = json!(deleted);
+        }
+
+        for list in attribute_lists(self.event) {
+            for attribute in list
+                .iter_mut()
+                .filter(|one| has_uuid(one, uuid))
+                .filter_map(Value::as_object_mut)
+            {
+                patch_members(attribute, patch.clone());
+            }
+        }
+    }
+
+    /// Takes an attribute out, and its object with the last one.
+    fn remove(&mut self, uuid: &Uuid) {
+        attribute_lists(self.event)
+            .into_iter()
+            .for_each(|list| list.retain(|one| !has_uuid(one, uuid)));
+        if let Some(objects) = self.event.get_mut("Object").and_then(Value::as_array_mut) {
+            let is_emptied = |object: &Value| {
+                object
+                    .get("Attribute")
+                    .and_then(Value::as_array)
+                    .is_some_and(Vec::is_empty)
+            };
+
+            objects.retain(|object| !is_emptied(object));
+        }
+    }
+}
+
+/// The lists of attributes in an event: its own, and those of its objects.
+fn attribute_lists(event: &mut Map<String, Value>) -> Vec<&mut Vec<Value>> {
+    let mut lists = Vec::new();
+
+    for (name, value) in event.iter_mut() {
+        match (name.as_str(), value) {
+            ("Attribute", Value::Array(list)) => lists.push(list),
+            ("Object", Value::Array(objects)) => {
+                let of_objects = objects
+                    .iter_mut()
+                    .filter_map(|object| object.get_mut("Attribute")?.as_array_mut());
+                lists.extend(of_objects);
+            }
+            _ => {}
+        }
+    }
+
+    lists
+}
+
+fn has_uuid(attribute: &Value, uuid: &Uuid) -> bool {
+    let written = attribute
+        .get("uuid")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Uuid::parse_str(written).is_ok_and(|written| written == *uuid)
+}
+
+/// Sets what a patch names; its tags are added, or taken off by `deleted`.
+fn patch_members(holder: &mut Map<String, Value>, patch: Value) {
+    let Value::Object(mut patch) = patch else {
+        return;
+    };
+    let tags = patch.shift_remove("Tag");
+    holder.extend(patch);
+    let Some(Value::Array(tags)) = tags else {
+        return;
+    };
+    let list = holder.entry("Tag").or_insert_with(|| json!([]));
+    let Some(list) = list.as_array_mut() else {
+        return;
+    };
+    let name = |tag: &Value| tag["name"].as_str().unwrap_or_default().to_lowercase();
+
+    for tag in tags {
+        list.retain(|known| name(known) != name(&tag));
+        if tag.get("deleted").is_none() {
+            list.push(tag);
+        }
+    }
 }

@@ -2,7 +2,6 @@
 //! and `hashes.csv`. Any MISP can pull it. How both are read is here, how a folder is written in
 //! `folder.rs`.
 
-mod event_file;
 mod folder;
 mod search;
 mod web;
@@ -16,7 +15,7 @@ use uuid::Uuid;
 use super::chunks::{Chunk, ChunkBuffer};
 use super::wire::{self, Event, EventPart};
 use super::{IndexEntry, Opened, Window};
-use crate::http::HttpError;
+use crate::http::{HttpError, ReadError};
 use crate::json::{Element, JsonStream};
 pub use folder::{Folder, LOCK, Lock};
 pub use web::Web;
@@ -70,9 +69,9 @@ impl Feed {
                 to_index_entry(key, entry, window.since).map_or(Ok(()), &mut *on)
             };
             let mut source = JsonStream::for_feed_list(file);
-            let read =
-                wire::read_manifest(&mut source, &mut entry).and_then(|()| source.require_end());
-            if is_untouched { read.map(Ok) } else { Ok(read) }
+            wire::read_manifest(&mut source, &mut entry)
+                .and_then(|()| source.require_end())
+                .map_err(|error| ReadError::new(error, is_untouched))
         })
     }
 
@@ -90,12 +89,8 @@ impl Feed {
 
         self.read_event_file(uuid, &event.uuid, |file| {
             chunks.clear_pending();
-            let read = read_pieces(file, uuid, &mut |piece| chunks.add_piece(piece));
-            if chunks.is_untouched() {
-                read.map(Ok)
-            } else {
-                Ok(read)
-            }
+            read_pieces(file, uuid, &mut |piece| chunks.add_piece(piece))
+                .map_err(|error| chunks.read_error(error))
         })?;
 
         chunks.finish()
@@ -125,7 +120,7 @@ impl Feed {
             chunks.finish()?;
             let mut head = self.compact_head(&event.uuid, head);
             head.attribute_count = i64::try_from(number).ok();
-            Ok(Ok(Opened { head, whole }))
+            Ok(Opened { head, whole })
         })
     }
 
@@ -177,7 +172,7 @@ impl Feed {
         &self,
         uuid: &Uuid,
         spelled: &str,
-        mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+        mut read: impl FnMut(&mut dyn Read) -> Result<T, ReadError>,
     ) -> Result<T> {
         let mut names = event_file_names(uuid, spelled).into_iter().peekable();
         while let Some(name) = names.next() {
@@ -191,12 +186,11 @@ impl Feed {
     }
 
     /// Opens a file of the feed and has it read. A file on the web is opened again where that may
-    /// help, as long as `read` gives its error as the outer one: until something of the file was
-    /// handed over, since that would come twice. What breaks off later is left to the next run.
+    /// help; what breaks off after something was handed over is left to the next run.
     fn read_file_with<T>(
         &self,
         name: &str,
-        read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+        read: impl FnMut(&mut dyn Read) -> Result<T, ReadError>,
     ) -> Result<T> {
         match self {
             Self::Folder(folder) => folder.read_file_with(name, read),
@@ -231,11 +225,11 @@ fn event_file_names(uuid: &Uuid, spelled: &str) -> Vec<String> {
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let is_no_file = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let is_404 = |failure: &HttpError| failure.status() == Some(404);
-        cause.downcast_ref().is_some_and(is_no_file) || cause.downcast_ref().is_some_and(is_404)
-    })
+    let is_no_file = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    HttpError::status_of(error) == Some(404)
+        || error
+            .chain()
+            .any(|cause| cause.downcast_ref().is_some_and(is_no_file))
 }
 
 /// The longest part of a manifest's key that is shown, in bytes: a uuid has 36.

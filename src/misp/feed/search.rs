@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use super::{Feed, HASHES, is_missing, md5_hex, read_pieces};
+use crate::http::ReadError;
 use crate::json::Element;
 use crate::misp::search::{Hit, SearchCoverage};
 use crate::misp::wire::{Attribute, EventPart};
@@ -52,7 +53,8 @@ impl Feed {
             .flat_map(|one| [(*one).to_owned(), one.to_lowercase(), one.to_uppercase()]);
         let hashes: HashSet<String> = cases.map(|one| md5_hex(&one)).collect();
         let index = match self.read_file_with(HASHES, |file| {
-            Ok(Ok(Index::from_csv(BufReader::new(file), &hashes)?))
+            Index::from_csv(BufReader::new(file), &hashes)
+                .map_err(|error| ReadError::Again(error.into()))
         }) {
             Err(error) if is_missing(&error) => None,
             index => Some(index?),
@@ -220,7 +222,7 @@ impl Reading<'_> {
             bad = 0;
             let mut counting = Counting { file, left };
 
-            let read = read_pieces(&mut counting, event, &mut |piece| {
+            read_pieces(&mut counting, event, &mut |piece| {
                 for attribute in into_attributes(piece, &mut bad) {
                     let Some(likeness) =
                         sought.compare_attribute(&attribute.kind, &attribute.value)
@@ -244,9 +246,8 @@ impl Reading<'_> {
                 }
 
                 Ok(())
-            });
-
-            if is_untouched { read.map(Ok) } else { Ok(read) }
+            })
+            .map_err(|error| ReadError::new(error, is_untouched))
         });
 
         if bad > 0 {
@@ -293,34 +294,22 @@ impl Read for Counting<'_> {
     }
 }
 
-/// The attributes of a piece; those of a deleted object count as deleted. What cannot be read is
-/// counted.
+/// The attributes of a piece. What cannot be read is counted.
 fn into_attributes(piece: EventPart, bad: &mut u64) -> Vec<Attribute> {
-    let (elements, is_deleted) = match piece {
-        EventPart::Attribute(element) => (vec![*element], false),
-        EventPart::Object(Element::Good(object)) => {
-            (object.attributes, object.deleted == Some(true))
-        }
-        EventPart::Object(Element::Bad(_)) => {
-            *bad += 1;
-            (Vec::new(), false)
-        }
-        EventPart::Report(_) => (Vec::new(), false),
+    let elements: Vec<Element<Attribute>> = match piece {
+        EventPart::Attribute(element) => vec![*element],
+        EventPart::Object(Element::Good(object)) => object.into_attributes().collect(),
+        EventPart::Object(Element::Bad(flaw)) => vec![Element::Bad(flaw)],
+        EventPart::Report(_) => Vec::new(),
     };
+    let all = elements.len();
+    let read: Vec<_> = elements
+        .into_iter()
+        .filter_map(Element::into_option)
+        .collect();
+    *bad += (all - read.len()) as u64;
 
-    let mut read = |element| match element {
-        Element::Good(attribute) if is_deleted => Some(Attribute {
-            deleted: Some(true),
-            ..attribute
-        }),
-        Element::Good(attribute) => Some(attribute),
-        Element::Bad(_) => {
-            *bad += 1;
-            None
-        }
-    };
-
-    elements.into_iter().filter_map(&mut read).collect()
+    read
 }
 
 /// What `hashes.csv` says of some hashes.

@@ -5,12 +5,12 @@ use std::io::Read;
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use url::Url;
 
 use super::MANIFEST;
 use crate::config::connections::Connection;
-use crate::http::{Client, Endpoint, HttpContext, HttpError};
+use crate::http::{Client, Endpoint, HttpContext, HttpError, ReadError};
 use crate::report::ConnectionReporter;
 
 const NO_FEED: &str = "is \"url\" the folder of a manifest.json?";
@@ -23,7 +23,8 @@ const BEFOREHAND: u64 = 8 << 20;
 /// A feed on a web server.
 pub struct Web {
     client: Client,
-    pub(super) decisive: Vec<String>,
+    /// See [`Misp::set_decisive_tags`](crate::misp::Misp::set_decisive_tags).
+    pub decisive: Vec<String>,
 }
 
 impl Web {
@@ -53,19 +54,18 @@ impl Web {
     }
 
     /// The way to the server.
-    #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
     /// See [`super::Feed::read_file_with`]. The content type says nothing: web servers call event
     /// files what they like.
-    pub(super) fn read_file_with<T>(
+    pub fn read_file_with<T>(
         &self,
         name: &str,
-        mut read: impl FnMut(&mut dyn Read) -> Result<Result<T>>,
+        mut read: impl FnMut(&mut dyn Read) -> Result<T, ReadError>,
     ) -> Result<T> {
-        self.client.retry(|| {
+        let read = self.client.retry_reading(|| {
             let answer = self
                 .client
                 .open_following_redirects(name)
@@ -78,15 +78,16 @@ impl Web {
                 .read_to_end(&mut start)
                 .with_context(|| reading.clone())?;
             if start.trim_ascii_start().starts_with(b"<") {
-                match name {
-                    MANIFEST => bail!("{reading}: this is a web page, no feed: {NO_FEED}"),
-                    _ => bail!("{reading}: this is a web page, and no file of a feed"),
-                }
+                let what = match name {
+                    MANIFEST => format!("no feed: {NO_FEED}"),
+                    _ => "and no file of a feed".to_owned(),
+                };
+                return Err(anyhow!("{reading}: this is a web page, {what}").into());
             }
 
-            let read = read(&mut start.as_slice().chain(body)).with_context(|| reading.clone())?;
-            Ok(read.context(reading))
-        })?
+            read(&mut start.as_slice().chain(body)).map_err(|error| error.context(reading))
+        });
+        read.map_err(ReadError::into_error)
     }
 }
 

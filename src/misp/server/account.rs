@@ -3,10 +3,9 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::{Server, advise_shorter_url, for_each_element};
-use crate::json::{self, Element};
+use super::{Server, advise_shorter_url, for_each_row};
+use crate::json;
 use crate::misp::wire::Organisation;
 use crate::time;
 
@@ -90,8 +89,17 @@ pub struct Role {
 }
 
 impl Role {
+    /// True if it may make new tags.
+    pub fn makes_tags(&self) -> bool {
+        self.has_right(self.tag_editor)
+    }
+
+    /// True if it may set tags on what is there.
+    pub fn sets_tags(&self) -> bool {
+        self.has_right(self.tagger)
+    }
+
     /// True if it has this permission, or all.
-    #[must_use]
     pub fn has_right(&self, right: Option<bool>) -> bool {
         right == Some(true) || self.site_admin == Some(true)
     }
@@ -101,7 +109,6 @@ impl VersionInfo {
     /// True for a key that is read-only: `servers/getVersion` shows the permissions that the key
     /// leaves (`fixtures/wire/misp/281-readonly-authkey-get.json`), `users/view/me` those of the
     /// role. A role that has none of the permissions that are shown does not tell.
-    #[must_use]
     pub fn is_read_only(&self, role: &Role) -> bool {
         let pairs = [
             (self.left.sighting, role.sighting),
@@ -125,14 +132,6 @@ struct Whoami {
     organisation: Option<Organisation>,
 }
 
-/// A row of `sharing_groups/index`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct GroupRow {
-    #[serde(rename = "SharingGroup", deserialize_with = "json::object")]
-    group: Option<Group>,
-}
-
 /// A sharing group.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -154,10 +153,7 @@ impl Server {
             let date = time::parse_http_date(&answer.header("date"));
             let expires = time::parse_iso(&answer.header("x-auth-key-expiration"));
             let said = answer.read_value()?;
-            let version = said
-                .get("version")
-                .and_then(Value::as_str)
-                .map(ToOwned::to_owned);
+            let version = said["version"].as_str().map(ToOwned::to_owned);
             let version = version.with_context(|| {
                 let help = self
                     .page_in_url()
@@ -212,16 +208,16 @@ impl Server {
         let number = number.to_string();
         self.get("sharing_groups/index/limit:9999.json", |answer| {
             let mut name = None;
-
-            for_each_element(answer, &["response"], &mut |row: Element<GroupRow>| {
-                let group = row
-                    .into_option()
-                    .and_then(|row| row.group)
-                    .filter(|group| group.id == number);
-                name = name.take().or(group.map(|group| group.name));
-                Ok(())
-            })?;
-
+            for_each_row(
+                answer,
+                &["response"],
+                "SharingGroup",
+                &mut |group: Group| {
+                    if name.is_none() && group.id == number {
+                        name = Some(group.name);
+                    }
+                },
+            )?;
             Ok(name)
         })
     }

@@ -2,11 +2,11 @@
 //! are read as streams, and of them only what was asked for is kept.
 
 use anyhow::Result;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{HttpError, Response, Server};
-use crate::json::{self, Element};
+use super::{HttpError, Server, for_each_element, for_each_row};
+use crate::json::Element;
+use crate::misp::tag_resolution::KnownTag;
 use crate::misp::wire::Organisation;
 use crate::tags::matches;
 
@@ -28,37 +28,9 @@ pub struct ResolvedNames {
     pub organisations: Option<Vec<Organisation>>,
     /// The tags among those asked for, in every spelling; none if the server does not show its
     /// list.
-    pub tags: Option<Vec<NumberedTag>>,
+    pub tags: Option<Vec<KnownTag>>,
     /// The uuid of our own organisation, if it was asked for.
     pub own: Option<String>,
-}
-
-/// A tag with its number on the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct NumberedTag {
-    /// Its number.
-    #[serde(deserialize_with = "json::text")]
-    pub id: String,
-    /// Its name, as written.
-    #[serde(deserialize_with = "json::text")]
-    pub name: String,
-}
-
-/// A row of `organisations/index`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OrganisationRow {
-    #[serde(rename = "Organisation", deserialize_with = "json::object")]
-    organisation: Option<Organisation>,
-}
-
-/// A row of `tags/search`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct TagRow {
-    #[serde(rename = "Tag", deserialize_with = "json::object")]
-    tag: Option<NumberedTag>,
 }
 
 impl Server {
@@ -78,7 +50,7 @@ impl Server {
         };
 
         let own = if sought.own {
-            Some(self.current_user()?.organisation.clone())
+            Some(self.account()?.organisation.uuid.clone())
         } else {
             None
         };
@@ -96,9 +68,10 @@ impl Server {
     fn find_organisations(&self, names: &[&str]) -> Result<Vec<Organisation>> {
         self.get("organisations/index/scope:all", |answer| {
             let mut known = Vec::new();
-            for_each_object(answer, &[], &mut |OrganisationRow { organisation }| {
-                let is_named = |one: &Organisation| names.iter().any(|name| one.is_called(name));
-                known.extend(organisation.filter(is_named));
+            for_each_row(answer, &[], "Organisation", &mut |one: Organisation| {
+                if names.iter().any(|name| one.is_called(name)) {
+                    known.push(one);
+                }
             })?;
             Ok(known)
         })
@@ -107,27 +80,12 @@ impl Server {
     /// Whole names are asked for in lists. A server asks its database several questions for each
     /// tag that `tags/search` finds, so that a pattern, which may fit thousands, goes to
     /// `tags/index` instead (MISP's `TagsController.php`).
-    fn find_tags(&self, patterns: &[&str]) -> Result<Vec<NumberedTag>> {
-        const NAMES: usize = 500;
-
+    fn find_tags(&self, patterns: &[&str]) -> Result<Vec<KnownTag>> {
         let (patterns, names): (Vec<&str>, Vec<&str>) =
             patterns.iter().partition(|name| name.contains('*'));
         let mut known = Vec::new();
-
-        for names in names.chunks(NAMES) {
-            let asked: Vec<String> = names.iter().map(|name| to_like_pattern(name)).collect();
-
-            let found = self.query_tags::<TagRow>(
-                "tags/search",
-                &json!({"tag": asked}),
-                &[],
-                &|TagRow { tag }| {
-                    tag.filter(|tag| names.iter().any(|name| matches(name, &tag.name)))
-                },
-            )?;
-
-            known.extend(found);
-        }
+        let is_meant = |name: &str, tag: &KnownTag| matches(name, &tag.name);
+        self.search_tags(&names, &is_meant, &mut known)?;
 
         for pattern in patterns {
             let longest = pattern
@@ -135,53 +93,54 @@ impl Server {
                 .max_by_key(|part| part.len())
                 .unwrap_or_default();
             let body = json!({"searchall": to_like_pattern(longest), "exclude_statistics": 1});
-            let fits = |tag: NumberedTag| Some(tag).filter(|tag| matches(pattern, &tag.name));
-            known.extend(self.query_tags("tags/index", &body, &["Tag"], &fits)?);
+            let found = self.post_query("tags/index", &body, |answer| {
+                let mut found = Vec::new();
+                for_each_element(answer, &["Tag"], &mut |tag: Element<KnownTag>| {
+                    let tag = tag.into_option();
+                    found.extend(tag.filter(|tag| matches(pattern, &tag.name)));
+                    Ok(())
+                })?;
+                Ok(found)
+            })?;
+            known.extend(found);
         }
 
         Ok(known)
     }
 
-    /// The tags among the rows of an answer that are meant.
-    fn query_tags<T: for<'de> Deserialize<'de>>(
+    /// Asks for tags by their names, in any case, and adds those that `is_meant`.
+    pub fn search_tags(
         &self,
-        path: &str,
-        body: &Value,
-        inside: &[&str],
-        meant: &dyn Fn(T) -> Option<NumberedTag>,
-    ) -> Result<Vec<NumberedTag>> {
-        self.post_query(path, body, |answer| {
-            let mut found = Vec::new();
-            for_each_object(answer, inside, &mut |row| found.extend(meant(row)))?;
-            Ok(found)
-        })
-    }
-}
+        names: &[&str],
+        is_meant: &dyn Fn(&str, &KnownTag) -> bool,
+        known: &mut Vec<KnownTag>,
+    ) -> Result<()> {
+        const NAMES: usize = 500;
 
-/// Reads a list as a stream; what is no object is passed over.
-fn for_each_object<T: for<'de> Deserialize<'de>>(
-    answer: Response,
-    inside: &[&str],
-    on: &mut dyn FnMut(T),
-) -> Result<()> {
-    super::for_each_element(answer, inside, &mut |element: Element<T>| {
-        element.into_option().into_iter().for_each(&mut *on);
+        for names in names.chunks(NAMES) {
+            let asked: Vec<String> = names.iter().map(|name| to_like_pattern(name)).collect();
+            let found = self.post_query("tags/search", &json!({"tag": asked}), |answer| {
+                let mut found = Vec::new();
+                for_each_row(answer, &[], "Tag", &mut |tag: KnownTag| {
+                    if names.iter().any(|name| is_meant(name, &tag)) {
+                        found.push(tag);
+                    }
+                })?;
+                Ok(found)
+            })?;
+            known.extend(found);
+        }
+
         Ok(())
-    })
+    }
 }
 
 /// None for a list that the server does not show to us: its administrator may hide it from users
 /// (`Security.hide_organisation_index_from_users`), and other versions may not have it.
 fn none_if_hidden<T>(asked: Result<T>) -> Result<Option<T>> {
-    let status = |error: &anyhow::Error| {
-        error
-            .downcast_ref::<HttpError>()
-            .and_then(HttpError::status)
-    };
-
     match asked {
         Ok(list) => Ok(Some(list)),
-        Err(error) if matches!(status(&error), Some(403..=405)) => Ok(None),
+        Err(error) if matches!(HttpError::status_of(&error), Some(403..=405)) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -189,6 +148,6 @@ fn none_if_hidden<T>(asked: Result<T>) -> Result<Option<T>> {
 /// A name for a question by SQL's `LIKE`, in lower case as MISP compares it there. What means
 /// something else to `LIKE` gives way to `_`, which is any one sign: what comes back is compared
 /// once more.
-pub(super) fn to_like_pattern(name: &str) -> String {
+fn to_like_pattern(name: &str) -> String {
     name.trim().to_lowercase().replace(['\\', '%'], "_")
 }

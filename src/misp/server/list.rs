@@ -1,18 +1,20 @@
 //! Which events a server has: a window of them, or some by their uuids, and what one of them holds
 //! for an export.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ROWS, Server, explain_error, for_each_element, read_list};
-use crate::http::PageRequest;
-use crate::json::{self, Element};
-use crate::misp::request_bodies;
-use crate::misp::wire::{Attribute, Event, Object, Proposal};
+use super::rest_search::{count_withheld, without_default_filters};
+use super::{ATTRIBUTE_ROWS, ROWS, Server, WITHOUT, for_each_row, read_list};
+use crate::http::{PageRequest, PagedList, RowOrder};
+use crate::json::{Element, JsonStream};
+use crate::misp::chunks::attribute_id;
+use crate::misp::wire::{self, Attribute, Event, EventPart, Object, Proposal, unwrap_row};
 use crate::misp::{ContentOptions, EventContent, IndexEntry, Window};
 
 /// Attributes asked for at once.
@@ -36,150 +38,108 @@ impl Server {
         window: &Window,
         on: &mut dyn FnMut(IndexEntry) -> Result<()>,
     ) -> Result<()> {
-        if window.since == 0 {
-            return self.list_pages(window, &[], on);
+        let since = window.since;
+        if since == 0 {
+            return self.list_pages(window, None, on);
         }
-        let since = Value::from(window.since);
-        let is_before = |moment: i64| (0..window.since).contains(&moment);
         let mut seen: Vec<u64> = Vec::new();
 
-        self.list_pages(
-            window,
-            &[("publish_timestamp", since.clone())],
-            &mut |listed| match &listed {
-                IndexEntry::Event(event, _) if event.publish_timestamp.is_some_and(is_before) => {
-                    Ok(())
+        self.list_pages(window, Some("publish_timestamp"), &mut |listed| {
+            if let IndexEntry::Event(event, _) = &listed {
+                if event
+                    .publish_timestamp
+                    .is_some_and(|moment| (0..since).contains(&moment))
+                {
+                    return Ok(());
                 }
-                IndexEntry::Event(event, _) => {
-                    seen.extend(event.id.parse::<u64>());
-                    on(listed)
-                }
-                IndexEntry::Bad(_) => on(listed),
-            },
-        )?;
+                seen.extend(event.id.parse::<u64>());
+            }
+            on(listed)
+        })?;
 
-        self.list_pages(
-            window,
-            &[("timestamp", since)],
-            &mut |listed| match &listed {
-                IndexEntry::Event(event, _)
-                    if event
-                        .timestamp
-                        .is_some_and(|moment| moment > 0 && is_before(moment)) =>
-                {
-                    Ok(())
+        self.list_pages(window, Some("timestamp"), &mut |listed| {
+            if let IndexEntry::Event(event, _) = &listed {
+                let is_older = event
+                    .timestamp
+                    .is_some_and(|moment| (1..since).contains(&moment));
+                let number = event.id.parse();
+                if is_older || number.is_ok_and(|number| seen.binary_search(&number).is_ok()) {
+                    return Ok(());
                 }
-                IndexEntry::Event(event, _)
-                    if event
-                        .id
-                        .parse()
-                        .is_ok_and(|id| seen.binary_search(&id).is_ok()) =>
-                {
-                    Ok(())
-                }
-                IndexEntry::Event(..) | IndexEntry::Bad(_) => on(listed),
+            }
+            on(listed)
+        })
+    }
+
+    /// Sorted by number, so that a row that slips onto the next page, because an event came in
+    /// before it, is known by it. The last page is one that is not full and, by the count in the
+    /// header, has nothing behind it. `since` names the field that is compared with the window.
+    fn list_pages(
+        &self,
+        window: &Window,
+        since: Option<&str>,
+        on: &mut dyn FnMut(IndexEntry) -> Result<()>,
+    ) -> Result<()> {
+        const PATH: &str = "events/index";
+
+        let mut body = json!({"sort": "id", "direction": "asc"});
+        if window.published_only {
+            body["published"] = json!(1);
+        }
+        for only in &window.only {
+            body[only.filter] = json!(only.values);
+        }
+        if let Some(field) = since {
+            body[field] = json!(window.since);
+        }
+
+        let line = format!("POST {}{PATH}", self.url);
+        let list = PagedList {
+            limit: ROWS,
+            order: RowOrder::Number(event_number),
+            repeated: &format!("{line}: the server sends the same page again and again"),
+        };
+        let total = Cell::new(None);
+
+        list.for_each_page(
+            |page| {
+                let mut keep = |row| Some(self.compact_event(row));
+                let (rows, counted) = self.fetch_page(PATH, &[], &body, page, &mut keep)?;
+                ensure!(
+                    rows.iter().filter_map(event_number).is_sorted(),
+                    "{line}: the server does not sort its events by number as it was asked to"
+                );
+                total.set(counted);
+                Ok(rows)
+            },
+            |page| {
+                let read = page.request.number * page.request.limit;
+                page.rows
+                    .into_iter()
+                    .map(IndexEntry::new)
+                    .try_for_each(&mut *on)?;
+                Ok(!page.is_full && total.get().is_some_and(|total| read >= total))
             },
         )
     }
 
-    /// Sorted by id, so that a row that slips onto the next page, because an event came in before
-    /// it, is known by its number. The last page is one that is not full and, by the count in the
-    /// header, has nothing behind it.
-    fn list_pages(
-        &self,
-        window: &Window,
-        filters: &[(&str, Value)],
-        on: &mut dyn FnMut(IndexEntry) -> Result<()>,
-    ) -> Result<()> {
-        let mut highest = 0;
-        let mut page = PageRequest::first(ROWS);
-
-        let body = |page: PageRequest| {
-            let mut body = Map::from_iter([
-                ("sort".to_owned(), json!("id")),
-                ("direction".to_owned(), json!("asc")),
-            ]);
-            body.extend([
-                ("limit".to_owned(), json!(page.limit)),
-                ("page".to_owned(), json!(page.number)),
-            ]);
-            if window.published_only {
-                body.insert("published".to_owned(), json!(1));
-            }
-
-            body.extend(
-                window
-                    .only
-                    .iter()
-                    .map(|only| (only.filter.to_owned(), json!(only.values))),
-            );
-
-            body.extend(
-                filters
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), value.clone())),
-            );
-
-            Value::Object(body)
-        };
-
-        loop {
-            let ResultPage { line, total, rows } =
-                self.fetch_page("events/index", &[], &mut page, &body, &mut |row| {
-                    Some(self.compact_event(row))
-                })?;
-            let is_full = rows.len() >= page.limit;
-            let ended = rows.is_empty()
-                || (!is_full && total.is_some_and(|total| page.number * page.limit >= total));
-            let last = rows.iter().filter_map(event_number).max();
-            ensure!(
-                page.number == 1 || rows.is_empty() || last > Some(highest),
-                "{line}: the server sends the same page again and again"
-            );
-            let numbers: Vec<_> = rows.iter().filter_map(event_number).collect();
-            ensure!(
-                numbers.is_sorted(),
-                "{line}: the server does not sort its events by number as it was asked to"
-            );
-            let new = rows
-                .into_iter()
-                .filter(|row| event_number(row).is_none_or(|number| number > highest));
-            new.map(IndexEntry::new).try_for_each(&mut *on)?;
-            highest = last.unwrap_or(highest);
-            if ended {
-                return Ok(());
-            }
-            page = page.next();
-        }
-    }
-
-    /// One page of a list, asked for again, and made smaller, as far as that helps.
-    pub(super) fn fetch_page<T: for<'de> Deserialize<'de>, K>(
+    /// One page of a list, and how many rows there are in all, if the server says so.
+    pub fn fetch_page<T: for<'de> Deserialize<'de>, K>(
         &self,
         path: &str,
         inside: &[&str],
-        page: &mut PageRequest,
-        body: &dyn Fn(PageRequest) -> Value,
+        body: &Value,
+        page: PageRequest,
         keep: &mut dyn FnMut(Element<T>) -> Option<K>,
-    ) -> Result<ResultPage<K>> {
-        loop {
-            let asked = self.post_query(path, &body(*page), |answer| {
-                let (line, total) = (
-                    answer.request_line().to_owned(),
-                    answer.header("x-result-count").parse().ok(),
-                );
-                Ok(ResultPage {
-                    line,
-                    total,
-                    rows: read_list(answer, inside, page.limit, keep)?,
-                })
-            });
+    ) -> Result<(Vec<K>, Option<usize>)> {
+        let mut body = body.clone();
+        body["limit"] = json!(page.limit);
+        body["page"] = json!(page.number);
 
-            match asked {
-                Ok(rows) => return Ok(rows),
-                Err(error) => *page = page.halve_after(&error).ok_or(error)?,
-            }
-        }
+        self.post_query(path, &body, |answer| {
+            let total = answer.header("x-result-count").parse().ok();
+            Ok((read_list(answer, inside, page.limit, keep)?, total))
+        })
     }
 
     /// The rows of these events as the list has them, published or not, of those that are shown to
@@ -201,22 +161,36 @@ impl Server {
     /// # Errors
     /// What stopped the asking.
     pub fn find_events(&self, uuids: &[Uuid]) -> Result<Vec<(Uuid, Event)>> {
-        let body = json!({"eventid": uuids});
-        let rows = self.post_query("events/index", &body, |answer| {
-            self.read_events(answer, ROWS)
-        })?;
+        let rows = self.query_events(&json!(uuids))?;
+        Ok(rows
+            .into_iter()
+            .filter(|(uuid, _)| uuids.contains(uuid))
+            .collect())
+    }
 
-        let there = rows.into_iter().filter_map(|row| match row {
-            Element::Good(event) => {
-                let uuid = Uuid::parse_str(&event.uuid)
-                    .ok()
-                    .filter(|uuid| uuids.contains(uuid))?;
-                Some((uuid, event))
-            }
-            Element::Bad(_) => None,
-        });
+    /// The event of this number; none if there is none, or it is not shown to us.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn find_event_by_number(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
+        let rows = self.query_events(&json!([number]))?;
+        let wanted = number.to_string();
+        Ok(rows.into_iter().find(|(_, event)| event.id == wanted))
+    }
 
-        Ok(there.collect())
+    /// The events of a list that can be read, asked for by uuids or numbers.
+    fn query_events(&self, ids: &Value) -> Result<Vec<(Uuid, Event)>> {
+        self.post_query("events/index", &json!({"eventid": ids}), |answer| {
+            read_list(
+                answer,
+                &[],
+                ROWS,
+                &mut |row| match IndexEntry::new(self.compact_event(row)) {
+                    IndexEntry::Event(event, uuid) => Some((uuid, *event)),
+                    IndexEntry::Bad(_) => None,
+                },
+            )
+        })
     }
 
     /// What an event holds, soft-deleted attributes included.
@@ -230,23 +204,76 @@ impl Server {
         look: ContentOptions,
     ) -> Result<EventContent> {
         let (attributes, unreadable) = self.read_attributes(uuid, &event, look)?;
-        let has_objects = look.objects
-            || attributes
-                .iter()
-                .any(|one| !["", "0"].contains(&one.object_id.as_str()));
-        let (objects, open_objects) = if has_objects {
-            self.read_objects(uuid)?
-        } else {
-            Default::default()
-        };
-
-        Ok(EventContent {
+        let mut content = EventContent {
             event,
             attributes,
-            objects,
-            open_objects,
+            objects: HashMap::new(),
+            open_objects: HashSet::new(),
             unreadable,
+        };
+
+        let is_in_object = |one: &Attribute| !["", "0"].contains(&one.object_id.as_str());
+        if look.objects || content.attributes.iter().any(is_in_object) {
+            self.add_objects_to(uuid, &mut content)?;
+        }
+
+        Ok(content)
+    }
+
+    /// The objects of an event: their uuids by their numbers
+    /// (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`), and which of them are not
+    /// closed.
+    fn add_objects_to(&self, uuid: &Uuid, content: &mut EventContent) -> Result<()> {
+        self.for_each_object(uuid, OBJECTS, &mut |object| {
+            let Ok(uuid) = Uuid::parse_str(&object.uuid) else {
+                return Ok(());
+            };
+            if object.deleted != Some(true) && !matches!(object.distribution, Some(0) | None) {
+                content.open_objects.insert(uuid);
+            }
+            content.objects.insert(object.id, uuid);
+            ensure!(
+                content.objects.len() <= MOST_HELD,
+                "event {} holds more than {MOST_HELD} objects: it is not exported to",
+                content.event.uuid
+            );
+            Ok(())
         })
+    }
+
+    /// Hands over the objects of an event, without their attributes, so many at once. Soft-deleted
+    /// ones come too, so that what is left in them is known for deleted: they are shown unless
+    /// `deleted` is named, to any value of which MISP answers 500
+    /// (`fixtures/wire/misp/433-objects-restsearch-deleted-0-1.json`,
+    /// `436-objects-restsearch-without-deleted.json`). One may come twice.
+    pub fn for_each_object(
+        &self,
+        event: &Uuid,
+        limit: usize,
+        on: &mut dyn FnMut(Object) -> Result<()>,
+    ) -> Result<()> {
+        let body = without_default_filters(json!({"eventid": event, "metadata": 1}));
+        let list = PagedList {
+            limit,
+            order: RowOrder::Name(|row: &Option<Object>| Some(&row.as_ref()?.id)),
+            repeated: &format!(
+                "reading event {event}: the server sends the same page of objects again and again"
+            ),
+        };
+        let mut keep = |row| Some(unwrap_row(row, "Object"));
+
+        list.for_each_page(
+            |page| {
+                let path = "objects/restSearch";
+                Ok(self
+                    .fetch_page(path, &["response"], &body, page, &mut keep)?
+                    .0)
+            },
+            |page| {
+                page.rows.into_iter().flatten().try_for_each(&mut *on)?;
+                Ok(false)
+            },
+        )
     }
 
     /// How many open proposals there are to change an attribute of an event that `is_ours`
@@ -256,75 +283,23 @@ impl Server {
     /// What stopped the reading.
     pub fn count_proposals(&self, event: &Uuid, is_ours: &dyn Fn(&Uuid) -> bool) -> Result<u64> {
         let path = format!("shadow_attributes/index/{event}/deleted:0");
-        self.client.retry(|| {
+        self.get(&path, |answer| {
             let mut open = 0;
-            let answer = self.client.get(&path).map_err(explain_error)?;
-
-            for_each_element::<OfProposal>(answer, &[], &mut |row| {
-                let proposal = row
-                    .into_option()
-                    .and_then(|row| row.proposal)
-                    .filter(|one| one.deleted != Some(true));
-                let attribute = proposal.and_then(|one| Uuid::parse_str(&one.old_uuid).ok());
-                open += u64::from(attribute.is_some_and(|attribute| is_ours(&attribute)));
-                Ok(())
+            for_each_row(answer, &[], "ShadowAttribute", &mut |proposal: Proposal| {
+                let attribute = Uuid::parse_str(&proposal.old_uuid);
+                let is_open = proposal.deleted != Some(true);
+                open += u64::from(is_open && attribute.is_ok_and(|attribute| is_ours(&attribute)));
             })?;
-
             Ok(open)
         })
-    }
-
-    /// The objects of an event: their uuids by their numbers
-    /// (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`), and which of them are not
-    /// closed.
-    fn read_objects(&self, uuid: &Uuid) -> Result<(HashMap<String, Uuid>, HashSet<Uuid>)> {
-        let (mut objects, mut open) = (HashMap::new(), HashSet::new());
-        let mut page = PageRequest::first(OBJECTS);
-        let body = |page: PageRequest| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
-
-        loop {
-            let before = objects.len();
-
-            let rows = self
-                .fetch_page(
-                    "objects/restSearch",
-                    &["response"],
-                    &mut page,
-                    &body,
-                    &mut Some::<Element<ObjectRow>>,
-                )?
-                .rows;
-
-            let is_empty = rows.is_empty();
-
-            for row in rows {
-                if let Some(object) = ObjectRow::into_object(row)
-                    && let Ok(uuid) = Uuid::parse_str(&object.uuid)
-                {
-                    let is_open = object
-                        .distribution
-                        .is_some_and(|distribution| distribution != 0);
-                    open.extend(Some(uuid).filter(|_| is_open && object.deleted != Some(true)));
-                    objects.insert(object.id, uuid);
-                }
-            }
-
-            if is_empty || objects.len() == before {
-                return Ok((objects, open));
-            }
-            ensure!(
-                objects.len() <= MOST_HELD,
-                "event {uuid} holds more than {MOST_HELD} objects: it is not exported to"
-            );
-            page = page.next();
-        }
     }
 
     /// Pages until one is empty, since a page may be short for reasons of its own and the count in
     /// its header is no total (`fixtures/wire/misp/212-ars-page1.json`); or until there are as many
     /// live ones as the event counts. Proposals are not asked for along with them: then a MISP with
     /// `proposals_block_attributes` leaves out the attributes that somebody proposes not to detect
-    /// (its `MispAttribute.php`, `__blockAttributeViaProposal`).
+    /// (its `MispAttribute.php`, `__blockAttributeViaProposal`). If its allowed list withholds
+    /// some, the event's own page has them.
     fn read_attributes(
         &self,
         uuid: &Uuid,
@@ -335,114 +310,106 @@ impl Server {
             .attribute_count
             .and_then(|count| usize::try_from(count).ok())
             .unwrap_or(usize::MAX);
-        let (mut held, mut unreadable): (Vec<Attribute>, Vec<String>) = (Vec::new(), Vec::new());
-        let mut page = PageRequest::first(ATTRIBUTES);
-
-        let body = |page: PageRequest| {
-            let body = json!({
-                "returnFormat": "json", "eventid": uuid, "deleted": [0, 1],
-                "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
-            });
-            if look.sightings {
-                request_bodies::merge_members(body, json!({"includeSightings": 1}))
-            } else {
-                body
-            }
-        };
-
-        loop {
-            let path = &["response", "Attribute"];
-            let keep = &mut Some::<Element<Attribute>>;
-            let rows = self
-                .fetch_page("attributes/restSearch", path, &mut page, &body, keep)?
-                .rows;
-            let is_known = matches!((rows.first(), held.first()), (Some(Element::Good(row)), Some(first)) if row == first);
-            ensure!(
-                !is_known,
-                "reading what event {uuid} holds: the server sends the same page again and again"
-            );
-            let (is_empty, is_full) = (rows.is_empty(), rows.len() == page.limit);
-
-            // Collected in the place of the page: a large event is in memory once.
-            let mut read: Vec<Attribute> = rows
-                .into_iter()
-                .filter_map(|row| match row {
-                    Element::Good(attribute) => Some(attribute),
-                    Element::Bad(flaw) => {
-                        unreadable.push(flaw.describe("an attribute"));
-                        None
-                    }
-                })
-                .collect();
-
-            if held.is_empty() {
-                held = read;
-            } else {
-                held.append(&mut read);
-            }
-
-            ensure!(
-                held.len() + unreadable.len() <= MOST_HELD,
-                "event {uuid} holds more than {MOST_HELD} attributes: it is not exported to"
-            );
-            let live = held
-                .iter()
-                .filter(|attribute| attribute.deleted != Some(true))
-                .count();
-            if is_empty || (!is_full && live >= counted) {
-                return Ok((held, unreadable));
-            }
-            page = page.next();
+        let mut body = without_default_filters(json!({
+            "eventid": uuid, "deleted": [0, 1], "order": "Attribute.id asc",
+        }));
+        if look.sightings {
+            body["includeSightings"] = json!(1);
         }
+
+        let list = PagedList {
+            limit: ATTRIBUTES,
+            order: RowOrder::Name(attribute_id),
+            repeated: &format!(
+                "reading what event {uuid} holds: the server sends the same page again and again"
+            ),
+        };
+        let (mut held, withheld) = (HeldAttributes::of(uuid), Cell::new(0));
+        let mut keep = Some::<Element<Attribute>>;
+
+        list.for_each_page(
+            |page| {
+                let path = "attributes/restSearch";
+                let (rows, counted) =
+                    self.fetch_page(path, ATTRIBUTE_ROWS, &body, page, &mut keep)?;
+                withheld.set(withheld.get() + count_withheld(counted, rows.len(), page));
+                Ok(rows)
+            },
+            |page| {
+                page.rows.into_iter().try_for_each(|row| held.add(row))?;
+                let live = held
+                    .attributes
+                    .iter()
+                    .filter(|attribute| attribute.deleted != Some(true))
+                    .count();
+                Ok(!page.is_full && live >= counted)
+            },
+        )?;
+
+        let is_empty_but_counted = held.attributes.is_empty() && (1..usize::MAX).contains(&counted);
+        if withheld.get() > 0 || is_empty_but_counted {
+            held = self.read_attributes_of_view(uuid)?;
+        }
+
+        Ok((held.attributes, held.unreadable))
+    }
+
+    /// The attributes of an event as its own page has them: MISP's allowed list keeps nothing out
+    /// of it (`fixtures/wire/misp/580-view-event-with-allowed-list.json`).
+    fn read_attributes_of_view(&self, uuid: &Uuid) -> Result<HeldAttributes> {
+        self.get(
+            &format!("events/view/{uuid}/deleted:1/{WITHOUT}"),
+            |answer| {
+                let line = answer.request_line().to_owned();
+                let mut source = JsonStream::new(answer.into_body());
+                let mut held = HeldAttributes::of(uuid);
+                wire::read_event(&mut source, uuid, &mut |part| match part {
+                    EventPart::Attribute(row) => held.add(*row),
+                    EventPart::Object(Element::Good(object)) => object
+                        .attributes
+                        .into_iter()
+                        .try_for_each(|row| held.add(row)),
+                    EventPart::Object(Element::Bad(flaw)) => held.add(Element::Bad(flaw)),
+                    EventPart::Report(_) => Ok(()),
+                })
+                .and_then(|_| source.require_end())
+                .with_context(|| format!("{line}: reading the event"))?;
+                Ok(held)
+            },
+        )
     }
 }
 
-/// A page of a list.
-pub(super) struct ResultPage<T> {
-    /// What was asked, for messages.
-    line: String,
-    /// How many there are in all, if the server says it.
-    total: Option<usize>,
-    pub(super) rows: Vec<T>,
+/// What an event holds, while it is read.
+struct HeldAttributes {
+    event: Uuid,
+    attributes: Vec<Attribute>,
+    unreadable: Vec<String>,
+}
+
+impl HeldAttributes {
+    fn of(event: &Uuid) -> Self {
+        Self {
+            event: *event,
+            attributes: Vec::new(),
+            unreadable: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, row: Element<Attribute>) -> Result<()> {
+        match row {
+            Element::Good(attribute) => self.attributes.push(attribute),
+            Element::Bad(flaw) => self.unreadable.push(flaw.describe("an attribute")),
+        }
+        ensure!(
+            self.attributes.len() + self.unreadable.len() <= MOST_HELD,
+            "event {} holds more than {MOST_HELD} attributes: it is not exported to",
+            self.event
+        );
+        Ok(())
+    }
 }
 
 fn event_number(row: &Element<Event>) -> Option<u64> {
-    match row {
-        Element::Good(event) => event.id.parse().ok(),
-        Element::Bad(flaw) => flaw.field("id")?.parse().ok(),
-    }
-}
-
-/// A row of `shadow_attributes/index`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OfProposal {
-    #[serde(rename = "ShadowAttribute", deserialize_with = "json::object")]
-    proposal: Option<Proposal>,
-}
-
-/// A row of `objects/restSearch`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ObjectRow {
-    #[serde(rename = "Object", deserialize_with = "json::object")]
-    object: Option<Object>,
-}
-
-impl ObjectRow {
-    /// The number of a row's object.
-    pub(super) fn object_id(row: &Element<Self>) -> Option<&str> {
-        match row {
-            Element::Good(Self { object }) => object.as_ref().map(|object| object.id.as_str()),
-            Element::Bad(_) => None,
-        }
-    }
-
-    /// The object of a row, if it is one.
-    pub(super) fn into_object(row: Element<Self>) -> Option<Object> {
-        match row {
-            Element::Good(Self { object }) => object,
-            Element::Bad(_) => None,
-        }
-    }
+    row.id(|event| &event.id)?.parse().ok()
 }

@@ -8,51 +8,26 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::filter_names::to_like_pattern;
-use super::{HttpError, Server, for_each_element};
-use crate::json::{self, Element, JsonStream};
+use super::{HttpError, Server};
+use crate::json::{self, JsonStream};
 use crate::misp::Whose;
-use crate::misp::tag_resolution::{Row, TagPermissions, TagResolution, predicate_of};
+use crate::misp::tag_resolution::{KnownTag, TagResolution, predicate_of};
 use crate::misp::wire::{Event, Organisation};
 use crate::types::MispCapabilities;
-
-/// Who we are there.
-#[derive(Clone, Debug)]
-pub struct CurrentUser {
-    /// The uuid of our organisation.
-    pub organisation: String,
-    /// What we may do with tags.
-    pub rights: TagPermissions,
-}
 
 impl Server {
     /// Who we are, asked once (`fixtures/wire/misp/013-users-view-me-partner.json`).
     ///
     /// # Errors
     /// That the server does not say.
-    pub fn current_user(&self) -> Result<&CurrentUser> {
-        if let Some(me) = self.me.get() {
-            return Ok(me);
+    pub fn account(&self) -> Result<&Account> {
+        match self.account.get() {
+            Some(account) => Ok(account),
+            None => {
+                let account = self.fetch_account()?;
+                Ok(self.account.get_or_init(|| account))
+            }
         }
-        let Account {
-            user,
-            role,
-            organisation,
-        } = self.fetch_account()?;
-
-        let rights = TagPermissions {
-            user: user.id,
-            organisation: organisation.id,
-            makes: role.has_right(role.tag_editor),
-            sets: role.has_right(role.tagger),
-        };
-
-        let organisation = organisation.uuid;
-
-        Ok(self.me.get_or_init(|| CurrentUser {
-            organisation,
-            rights,
-        }))
     }
 
     /// Whose an event is, by the organisation of the key's user. Whoever may add events may name
@@ -63,7 +38,7 @@ impl Server {
     /// # Errors
     /// That the server does not say who we are.
     pub fn owner_of(&self, event: &Event) -> Result<Whose> {
-        let own = &self.current_user()?.organisation;
+        let own = &self.account()?.organisation.uuid;
         let is_own = |organisation: &Organisation| organisation.uuid.eq_ignore_ascii_case(own);
         let is_ours = event.orgc.as_ref().is_some_and(is_own);
         let is_here = event.org.as_ref().is_none_or(is_own);
@@ -82,39 +57,19 @@ impl Server {
     /// # Errors
     /// What stopped the asking.
     pub fn resolve_tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
-        const NAMES: usize = 500;
+        let mut tags = Vec::new();
+        // What comes beside what was meant is not kept.
+        let is_meant = |name: &str, tag: &KnownTag| name.to_lowercase() == tag.name.to_lowercase();
+        self.search_tags(&TagResolution::names_to_ask(wanted), &is_meant, &mut tags)?;
 
-        let mut rows: Vec<Row> = Vec::new();
-
-        for names in TagResolution::names_to_ask(wanted).chunks(NAMES) {
-            // What comes beside what was meant is not kept.
-            let meant: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-            let asked: Vec<String> = names.iter().map(|name| to_like_pattern(name)).collect();
-
-            let found = self.post_query("tags/search", &json!({"tag": asked}), |answer| {
-                let mut found = Vec::new();
-                for_each_element(answer, &[], &mut |row: Element<Row>| {
-                    found.extend(row.into_option().filter(|row| {
-                        row.name()
-                            .is_some_and(|name| meant.contains(&name.to_lowercase()))
-                    }));
-                    Ok(())
-                })?;
-
-                Ok(found)
-            })?;
-
-            rows.extend(found);
-        }
-
-        let nobody = TagPermissions::default();
-        let rights = if TagResolution::depends_on_rights(wanted, &rows) {
-            &self.current_user()?.rights
+        let nobody = Account::default();
+        let account = if TagResolution::depends_on_rights(wanted, &tags) {
+            self.account()?
         } else {
             &nobody
         };
 
-        Ok(TagResolution::new(wanted, &rows, rights))
+        Ok(TagResolution::new(wanted, &tags, account))
     }
 
     /// The predicates and taxonomies in these namespaces of which an event has at most one tag.
@@ -138,15 +93,9 @@ impl Server {
             let asked = self.get(&format!("taxonomies/view/{namespace}.json"), |answer| {
                 answer.read_as::<Described>()
             });
-            let status = |error: &anyhow::Error| {
-                error
-                    .downcast_ref::<HttpError>()
-                    .and_then(HttpError::status)
-            };
-
             let Described { taxonomy, entries } = match asked {
                 Ok(described) => described,
-                Err(error) if status(&error) == Some(404) => continue,
+                Err(error) if HttpError::status_of(&error) == Some(404) => continue,
                 Err(error) => return Err(error),
             };
 

@@ -8,8 +8,10 @@ mod list;
 mod metadata;
 mod probe;
 mod read;
+mod read_list;
+mod rest_search;
 mod search;
-pub(super) mod write;
+pub mod write;
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,9 +24,9 @@ use uuid::Uuid;
 use crate::config::connections::{Connection, Target};
 use crate::http::{self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind, Response};
 use crate::json::{Element, JsonStream};
-use crate::misp::wire::Event;
+use crate::misp::wire::{Event, unwrap_row};
 use crate::report::ConnectionReporter;
-use metadata::CurrentUser;
+use account::Account;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half
 /// read.
@@ -34,13 +36,16 @@ const ROWS: usize = 500;
 /// (`fixtures/wire/misp/432-view-objects-no-attachments.json`).
 const WITHOUT: &str = "includeAttachments:0/excludeGalaxy:1/includeFeedCorrelations:0/includeWarninglistHits:0/includeEventCorrelations:0";
 
+/// Where the rows of `attributes/restSearch` are.
+const ATTRIBUTE_ROWS: &[&str] = &["response", "Attribute"];
+
 /// A MISP server.
 pub struct Server {
     client: Client,
     url: Url,
-    me: OnceLock<CurrentUser>,
+    account: OnceLock<Account>,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
-    pub(super) decisive: Vec<String>,
+    pub decisive: Vec<String>,
 }
 
 impl Server {
@@ -67,23 +72,14 @@ impl Server {
         Ok(Self {
             client,
             url: url.clone(),
-            me: OnceLock::new(),
+            account: OnceLock::new(),
             decisive: Vec::new(),
         })
     }
 
-    /// The rows of a list of events, as they are kept.
-    fn read_events(&self, answer: Response, most: usize) -> Result<Vec<Element<Event>>> {
-        read_list(answer, &[], most, &mut |row: Element<Event>| {
-            Some(self.compact_event(row))
-        })
-    }
-
+    /// A row of a list of events, as it is kept.
     fn compact_event(&self, row: Element<Event>) -> Element<Event> {
-        match row {
-            Element::Good(event) => Element::Good(event.compact(&self.decisive)),
-            bad @ Element::Bad(_) => bad,
-        }
+        row.map(|event| event.compact(&self.decisive))
     }
 
     /// A question by GET, asked again where that may help.
@@ -178,13 +174,11 @@ impl Server {
     }
 
     /// The way to the server.
-    #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
     /// The page of an event, for people.
-    #[must_use]
     pub fn event_url(url: &Url, uuid: &Uuid) -> String {
         format!("{url}events/view/{uuid}")
     }
@@ -215,6 +209,20 @@ fn for_each_element<T: for<'de> Deserialize<'de>>(
         .for_each_at(path, on)
         .and_then(|()| source.require_end());
     read.with_context(|| format!("{line}: reading the answer"))
+}
+
+/// Hands over what stands below the name of its model in each row of a list. What cannot be read is
+/// passed over.
+fn for_each_row<T: for<'de> Deserialize<'de>>(
+    answer: Response,
+    path: &[&str],
+    model: &str,
+    on: &mut dyn FnMut(T),
+) -> Result<()> {
+    for_each_element(answer, path, &mut |row| {
+        unwrap_row(row, model).into_iter().for_each(&mut *on);
+        Ok(())
+    })
 }
 
 fn advise_shorter_url(path: &str) -> String {

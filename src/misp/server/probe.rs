@@ -15,15 +15,19 @@ const REFUSED: &str = "at least one attribute has failed validation";
 
 impl ServerWriter<'_> {
     /// Leaves out, with MISP's reason, what is to join an object that is there and is refused, as
-    /// it may be at every run. A file, whose value is known only when it is read, is no reason to
-    /// touch a published event.
-    pub(super) fn leave_out_refused(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
+    /// it may be at every run; before new IOCs alone take back a publication, those in new objects
+    /// too. A file, whose value is known only when it is read, is no reason to touch a published
+    /// event.
+    pub fn leave_out_refused(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let joining: Vec<_> = self
             .changes
             .additions
             .iter()
             .copied()
-            .filter(|one| one.file.is_none() && self.joins_existing_object(one, sending))
+            .filter(|one| one.file.is_none() && one.place.is_some() && sending.may_send(&one.uuid))
+            .filter(|one| {
+                self.changes.is_additions_first || self.joins_existing_object(one, sending)
+            })
             .collect();
 
         joining

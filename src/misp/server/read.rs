@@ -4,16 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::list::ObjectRow;
-use super::{Server, WITHOUT, explain_error, for_each_element};
-use crate::http::{self, HttpError, PageRequest, Response};
-use crate::json::{self, Element, JsonStream};
+use super::rest_search::{count_withheld, without_default_filters};
+use super::{ATTRIBUTE_ROWS, Server, WITHOUT, explain_error, for_each_element};
+use crate::http::{self, HttpError, PageRequest, ReadError, Response};
+use crate::json::{Element, Flaw, JsonStream};
 use crate::misp::chunks::{self, Chunk, ChunkBuffer, ParentObject};
-use crate::misp::wire::{self, Attribute, Event, Report};
+use crate::misp::wire::{self, Attribute, Event, Object, Report, Row, unwrap_row};
 
 /// An event with no more attributes than this does not break a server down.
 const SMALL: i64 = 1_000;
@@ -23,6 +22,9 @@ const ATTRIBUTES: usize = 5_000;
 const OBJECTS: usize = 5_000;
 /// Objects that an event may have: as many are remembered, each with 32 bytes.
 const MOST_OBJECTS: usize = 500_000;
+/// Why an attribute that MISP counts did not come.
+const WITHHELD: &str =
+    "MISP's allowed list (its page Administration, Allowedlist) keeps it out of every search";
 /// Bytes of all different object names of an event.
 const MOST_NAMES: usize = 1 << 20;
 
@@ -69,19 +71,19 @@ impl Server {
 
     /// The event in one answer. It is asked for again as long as nothing of it was handed over.
     fn read_whole(&self, uuid: &Uuid, chunks: &mut ChunkBuffer<'_>) -> Result<()> {
-        self.get(&format!("events/view/{uuid}/{WITHOUT}"), |answer| {
+        let path = format!("events/view/{uuid}/{WITHOUT}");
+        let read = self.client.retry_reading(|| {
+            let answer = self.client.get(&path);
+            let answer = answer.map_err(|failure| self.explain_error(failure))?;
             chunks.clear_pending();
             let line = answer.request_line().to_owned();
             let mut source = JsonStream::new(answer.into_body());
-            let read = wire::read_event(&mut source, uuid, &mut |piece| chunks.add_piece(piece))
-                .and_then(|_| source.require_end());
-            let read = read.with_context(|| format!("{line}: reading the event"));
-            if chunks.is_untouched() {
-                read.map(Ok)
-            } else {
-                Ok(read)
-            }
-        })?
+            wire::read_event(&mut source, uuid, &mut |piece| chunks.add_piece(piece))
+                .and_then(|_| source.require_end())
+                .with_context(|| format!("{line}: reading the event"))
+                .map_err(|error| chunks.read_error(error))
+        });
+        read.map_err(ReadError::into_error)
     }
 
     /// Pages of attributes until one is empty, since a page may be short for reasons of its own and
@@ -97,106 +99,75 @@ impl Server {
             }
             named => named?,
         };
-
-        let mut page = PageRequest::first(ATTRIBUTES);
         let mut highest = 0;
 
-        loop {
-            let seen = self.read_attribute_page((uuid, event), &mut page, &mut objects, chunks)?;
-            if seen.rows == 0 {
-                return Ok(());
-            }
-            chunks.deliver_rows()?;
-            ensure!(
-                seen.highest > highest,
-                "reading event {uuid}: the server sends the same page of attributes again and again"
-            );
-            highest = seen.highest;
-            page = page.next();
-        }
+        http::for_each_page(
+            ATTRIBUTES,
+            |page| self.read_attribute_page((uuid, event), page, &mut objects, chunks),
+            |_, seen| {
+                ensure!(
+                    seen.rows == 0 || seen.highest > highest,
+                    "reading event {uuid}: the server sends the same page of attributes again and \
+                     again"
+                );
+                highest = seen.highest.max(highest);
+                Ok(seen.rows == 0 && seen.withheld == 0)
+            },
+        )
     }
 
-    /// One page of attributes, asked for again, and made smaller, as far as that helps. If a part
-    /// of it was handed over already, that part is passed over.
+    /// One page of attributes. If a part of it was handed over already, that part is passed over.
     fn read_attribute_page(
         &self,
         (uuid, event): (&Uuid, &Event),
-        page: &mut PageRequest,
+        page: PageRequest,
         objects: &mut ObjectIndex,
         chunks: &mut ChunkBuffer<'_>,
-    ) -> Result<PageStats> {
-        const PATH: &str = "attributes/restSearch";
+    ) -> Result<PageStats, ReadError> {
+        let body = without_default_filters(json!({
+            "eventid": uuid, "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
+        }));
 
-        loop {
-            let body = json!({
-                "returnFormat": "json", "eventid": uuid,
-                "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
-            });
+        let read = self.client.retry_reading(|| {
+            let answer = self.client.post("attributes/restSearch", &body);
+            let answer = answer.map_err(|failure| self.explain_error(failure))?;
+            chunks.clear_pending();
+            PageStats::default()
+                .read_page(answer, (page, event), objects, chunks)
+                .map_err(|error| chunks.page_error(error))
+        });
 
-            let asked = self.post_query(PATH, &body, |answer| {
-                chunks.clear_pending();
-                let read =
-                    PageStats::default().read_page(answer, (page.limit, event), objects, chunks);
-                if chunks.is_stopped() {
-                    Ok(read)
-                } else {
-                    read.map(Ok)
-                }
-            });
-
-            match asked {
-                Ok(read) => return read,
-                Err(error) => match page.halve_after(&error) {
-                    Some(half) => *page = half,
-                    None if http::is_breakdown(&error) => {
-                        let most = page.limit;
-                        return Err(error.context(format!(
-                            "MISP breaks down even over {most} attributes of the event at once: \
-                             raise PHP's memory_limit there"
-                        )));
-                    }
-                    None => return Err(error),
-                },
+        match read {
+            Ok(seen) => {
+                chunks.deliver_rows().map_err(ReadError::Final)?;
+                Ok(seen)
             }
+            Err(ReadError::Again(error))
+                if http::is_breakdown(&error) && page.halve_after(&error).is_none() =>
+            {
+                Err(ReadError::Final(error.context(format!(
+                    "MISP breaks down even over {} attributes of the event at once: raise PHP's \
+                     memory_limit there",
+                    page.limit
+                ))))
+            }
+            Err(error) => Err(error),
         }
     }
 
     /// The names and uuids of an event's objects, which the rows of its attributes lack.
-    /// Soft-deleted objects come too, so that what is left in them is known for deleted: they are
-    /// shown unless `deleted` is named, to any value of which MISP answers 500
-    /// (`fixtures/wire/misp/433-objects-restsearch-deleted-0-1.json`,
-    /// `436-objects-restsearch-without-deleted.json`).
     fn fetch_object_index(&self, uuid: &Uuid) -> Result<ObjectIndex> {
-        let mut naming = ObjectIndexBuilder::default();
-        let mut page = PageRequest::first(OBJECTS);
-        let body = |page: PageRequest| json!({"returnFormat": "json", "eventid": uuid, "metadata": 1, "limit": page.limit, "page": page.number});
-
-        loop {
-            let rows = self
-                .fetch_page(
-                    "objects/restSearch",
-                    &["response"],
-                    &mut page,
-                    &body,
-                    &mut Some::<Element<ObjectRow>>,
-                )?
-                .rows;
-
-            if rows.is_empty() {
-                return Ok(naming.into_index());
-            }
-            let last = rows.iter().rev().find_map(ObjectRow::object_id);
-            ensure!(
-                page.number == 1 || last != naming.last.as_deref(),
-                "reading event {uuid}: the server sends the same page of objects again and again"
-            );
-            naming.last = last.map(ToOwned::to_owned);
-            rows.into_iter()
-                .filter_map(ObjectRow::into_object)
-                .try_for_each(|object| naming.add_object(&object))
-                .with_context(|| format!("reading event {uuid}"))?;
-            page = page.next();
-        }
+        let mut objects = ObjectIndex::default();
+        let mut places = HashMap::new();
+        self.for_each_object(uuid, OBJECTS, &mut |object| {
+            objects
+                .add(&object, &mut places)
+                .with_context(|| format!("reading event {uuid}"))
+        })?;
+        // An object that slipped onto the next page came twice.
+        objects.known.sort_unstable_by_key(|known| known.number);
+        objects.known.dedup_by_key(|known| known.number);
+        Ok(objects)
     }
 
     /// The reports of an event that is read in pages
@@ -212,24 +183,24 @@ impl Server {
             &format!("eventReports/index/event_id:{}", event.id),
             |answer| {
                 chunks.clear_pending();
-                for_each_element(answer, &[], &mut |element: Element<ReportRow>| {
-                    match element {
-                        Element::Good(ReportRow {
-                            report: Some(report),
-                        }) if report.event_id == event.id => {
-                            chunks.add_report(Element::Good(report));
-                        }
-                        Element::Good(_) => {}
+                for_each_element(answer, &[], &mut |row: Element<Row<Report>>| {
+                    match row {
                         Element::Bad(flaw) => chunks.add_report(Element::Bad(flaw)),
+                        row => {
+                            if let Some(report) = unwrap_row(row, "EventReport")
+                                .filter(|report| report.event_id == event.id)
+                            {
+                                chunks.add_report(Element::Good(report));
+                            }
+                        }
                     }
-
                     Ok(())
                 })
             },
         );
 
         match asked {
-            Err(error) if is_refusal(&error) => Ok(()),
+            Err(error) if HttpError::of(&error).is_some_and(HttpError::is_hidden) => Ok(()),
             asked => asked,
         }
     }
@@ -262,31 +233,12 @@ impl Server {
     }
 }
 
-/// True if a server does not show what was asked for, and will not later either.
-fn is_refusal(error: &anyhow::Error) -> bool {
-    use http::HttpErrorKind;
-
-    match error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<HttpError>())
-        .map(|failure| &failure.cause)
-    {
-        Some(HttpErrorKind::Refused { status, .. }) => !matches!(status, 429 | 502..=504),
-        Some(HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_)) => true,
-        Some(
-            HttpErrorKind::Unreachable(_)
-            | HttpErrorKind::Broken(_)
-            | HttpErrorKind::TooLarge(_)
-            | HttpErrorKind::Deadline,
-        )
-        | None => false,
-    }
-}
-
 /// What an answer with a page of attributes had.
 #[derive(Clone, Copy, Debug, Default)]
 struct PageStats {
     rows: usize,
+    /// Attributes that MISP's allowed list keeps out of it.
+    withheld: usize,
     /// The highest number of an attribute.
     highest: u64,
 }
@@ -297,40 +249,49 @@ impl PageStats {
     fn read_page(
         mut self,
         answer: Response,
-        (most, event): (usize, &Event),
+        (page, event): (PageRequest, &Event),
         objects: &mut ObjectIndex,
         chunks: &mut ChunkBuffer<'_>,
     ) -> Result<Self> {
-        for_each_element(
-            answer,
-            &["response", "Attribute"],
-            &mut |element: Element<Attribute>| {
-                self.rows += 1;
+        let counted = answer.header("x-result-count").parse().ok();
+        for_each_element(answer, ATTRIBUTE_ROWS, &mut |element: Element<
+            Attribute,
+        >| {
+            self.rows += 1;
 
-                ensure!(
-                    is_of_event(&element, event),
-                    "the server sends attributes of other events than the one asked for"
-                );
-                ensure!(
-                    self.rows <= most,
-                    "the server sends more than the {most} elements asked for"
-                );
+            ensure!(
+                is_of_event(&element, event),
+                "the server sends attributes of other events than the one asked for"
+            );
+            ensure!(
+                self.rows <= page.limit,
+                "the server sends more than the {} elements asked for",
+                page.limit
+            );
 
-                if let Some(number) = chunks::attribute_number(&element) {
-                    ensure!(
-                        number > self.highest,
-                        "the server does not sort attributes by number as it was asked to"
-                    );
-                    self.highest = number;
-                    if number <= chunks.highest_delivered() {
-                        return Ok(());
-                    }
+            if let Some(number) = chunks::attribute_number(&element) {
+                ensure!(
+                    number > self.highest,
+                    "the server does not sort attributes by number as it was asked to"
+                );
+                self.highest = number;
+                if number <= chunks.highest_delivered() {
+                    return Ok(());
                 }
+            }
 
-                let (element, within) = objects.with_parent(element);
-                chunks.add_row(element, within)
-            },
-        )?;
+            let mut within = None;
+            let element = element.map(|mut attribute| {
+                within = objects.find_parent(&mut attribute);
+                attribute
+            });
+            chunks.add_row(element, within)
+        })?;
+
+        self.withheld = count_withheld(counted, self.rows, page);
+        for _ in 0..self.withheld {
+            chunks.add_row(Element::Bad(Flaw::unreadable(WITHHELD)), None)?;
+        }
 
         Ok(self)
     }
@@ -362,122 +323,69 @@ struct ObjectIndex {
     /// Sorted by number.
     known: Vec<ObjectRef>,
     names: Vec<Arc<str>>,
+    /// Bytes of all names.
+    text: usize,
     /// The object asked for last, since attributes of one object mostly follow each other.
     last: Option<(u64, ParentObject)>,
 }
 
 impl ObjectIndex {
-    /// An attribute, and the object that it is in. One that came in after the objects were asked
-    /// for, or that is not shown, is none; the attribute keeps its `object_id` and its role.
-    fn with_parent(
-        &mut self,
-        element: Element<Attribute>,
-    ) -> (Element<Attribute>, Option<ParentObject>) {
-        let Element::Good(mut attribute) = element else {
-            return (element, None);
-        };
-        let number = attribute
-            .object_id
-            .parse::<u64>()
-            .ok()
-            .filter(|number| *number > 0);
-
-        let place = number.and_then(|number| {
-            self.known
-                .binary_search_by_key(&number, |known| known.number)
-                .ok()
-        });
-
-        let Some(known) = place.and_then(|place| self.known.get(place)) else {
-            return (Element::Good(attribute), None);
-        };
-        if known.is_deleted {
-            attribute.deleted = Some(true);
-        }
-        if self
-            .last
-            .as_ref()
-            .is_none_or(|(number, _)| *number != known.number)
-        {
-            let name = usize::try_from(known.name)
-                .ok()
-                .and_then(|place| self.names.get(place));
-            let within = ParentObject {
-                name: name.cloned().unwrap_or_default(),
-                uuid: known.uuid.to_string().into(),
-            };
-            self.last = Some((known.number, within));
-        }
-
-        (
-            Element::Good(attribute),
-            self.last.as_ref().map(|(_, within)| within.clone()),
-        )
-    }
-}
-
-/// Objects while they come in.
-#[derive(Default)]
-struct ObjectIndexBuilder {
-    objects: ObjectIndex,
-    /// The places of the names.
-    places: HashMap<Arc<str>, u32>,
-    text: usize,
-    /// The number of the last object on the page before.
-    last: Option<String>,
-}
-
-impl ObjectIndexBuilder {
-    fn add_object(&mut self, object: &crate::misp::wire::Object) -> Result<()> {
+    /// Remembers an object; `places` are those of the names so far.
+    fn add(&mut self, object: &Object, places: &mut HashMap<Arc<str>, u32>) -> Result<()> {
         let (Ok(number), Ok(uuid)) = (object.id.parse(), Uuid::parse_str(&object.uuid)) else {
             return Ok(());
         };
-        let name = match self.places.get(object.name.as_str()) {
-            Some(place) => *place,
-            None => self.intern_name(&object.name)?,
-        };
         ensure!(
-            self.objects.known.len() < MOST_OBJECTS,
+            self.known.len() < MOST_OBJECTS,
             "it has more than {MOST_OBJECTS} objects"
         );
 
-        self.objects.known.push(ObjectRef {
+        let name = match places.get(object.name.as_str()) {
+            Some(place) => *place,
+            None => {
+                self.text += object.name.len();
+                ensure!(
+                    self.text <= MOST_NAMES,
+                    "the names of its objects have more than {MOST_NAMES} bytes"
+                );
+                let place = u32::try_from(self.names.len())?;
+                let name: Arc<str> = object.name.as_str().into();
+                self.names.push(name.clone());
+                places.insert(name, place);
+                place
+            }
+        };
+
+        self.known.push(ObjectRef {
             number,
             uuid,
             name,
             is_deleted: object.deleted == Some(true),
         });
-
         Ok(())
     }
 
-    fn intern_name(&mut self, name: &str) -> Result<u32> {
-        self.text += name.len();
-        ensure!(
-            self.text <= MOST_NAMES,
-            "the names of its objects have more than {MOST_NAMES} bytes"
-        );
-        let name: Arc<str> = name.into();
-        let place = u32::try_from(self.objects.names.len())?;
-        self.objects.names.push(name.clone());
-        self.places.insert(name, place);
+    /// The object that an attribute is in; in one that is soft-deleted the attribute counts as
+    /// soft-deleted. An object that came in after they were asked for, or that is not shown, is
+    /// none; the attribute keeps its `object_id` and its role.
+    fn find_parent(&mut self, attribute: &mut Attribute) -> Option<ParentObject> {
+        let number: u64 = attribute.object_id.parse().ok()?;
+        let place = self
+            .known
+            .binary_search_by_key(&number, |known| known.number);
+        let known = self.known.get(place.ok()?)?;
+        if known.is_deleted {
+            attribute.deleted = Some(true);
+        }
+        if self.last.as_ref().is_none_or(|(last, _)| *last != number) {
+            let name = self.names.get(usize::try_from(known.name).ok()?)?;
+            let within = ParentObject {
+                name: name.clone(),
+                uuid: known.uuid.to_string().into(),
+            };
+            self.last = Some((number, within));
+        }
 
-        Ok(place)
+        self.last.as_ref().map(|(_, within)| within.clone())
     }
-
-    /// An object that slipped onto the next page came twice.
-    fn into_index(self) -> ObjectIndex {
-        let mut objects = self.objects;
-        objects.known.sort_unstable_by_key(|known| known.number);
-        objects.known.dedup_by_key(|known| known.number);
-        objects
-    }
-}
-
-/// A row of `eventReports/index`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ReportRow {
-    #[serde(rename = "EventReport", deserialize_with = "json::object")]
-    report: Option<Report>,
 }

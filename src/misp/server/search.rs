@@ -1,20 +1,22 @@
-//! Who knows a value: a search for attributes on a server, and the row of an event by its number.
+//! Who knows a value: a search for attributes on a server.
 
+use std::cell::Cell;
 use std::net::Ipv6Addr;
 
-use anyhow::{Result, ensure};
-use serde_json::json;
-use uuid::Uuid;
+use anyhow::Result;
+use serde_json::{Value, json};
 
-use super::{ROWS, Server};
-use crate::http::PageRequest;
+use super::rest_search::{count_withheld, without_default_filters};
+use super::{ATTRIBUTE_ROWS, Server, read_list};
+use crate::http::{PagedList, RowOrder};
 use crate::json::Element;
-use crate::misp::IndexEntry;
-use crate::misp::chunks;
+use crate::misp::chunks::attribute_number;
 use crate::misp::search::{Hit, SearchCoverage};
-use crate::misp::wire::{Attribute, Event};
+use crate::misp::wire::Attribute;
+use crate::text::format_count;
 use crate::types::SearchValue;
 
+const PATH: &str = "attributes/restSearch";
 /// Attributes asked for at once; each may bring many sightings along.
 const HITS: usize = 1_000;
 
@@ -47,80 +49,87 @@ impl Server {
         if asked.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
-        self.search_pages(&asked, sought, on)?;
+        let withheld = match self.search_pages(&asked, sought, on)? {
+            (0, 0) => self.count_withheld_values(&asked)?,
+            (_, withheld) => withheld,
+        };
 
-        Ok(SearchCoverage::All)
+        Ok(match withheld {
+            0 => SearchCoverage::All,
+            number => SearchCoverage::Part(format!(
+                "{} with the value: MISP's allowed list (its page Administration, Allowedlist) \
+                 keeps it out of every search; look for it in MISP itself",
+                format_count(
+                    number as u64,
+                    "attribute is not shown",
+                    "attributes are not shown"
+                )
+            )),
+        })
     }
 
     /// Pages until one is empty: a page may be short for reasons of its own, and the count in its
-    /// header is no total (`fixtures/wire/misp/212-ars-page1.json`).
+    /// header is no total (`fixtures/wire/misp/212-ars-page1.json`). Gives how many attributes came,
+    /// and how many more were seen to be withheld.
     fn search_pages(
         &self,
         asked: &[String],
         sought: &SearchValue,
         on: &mut dyn FnMut(Hit) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<(usize, usize)> {
+        let body = without_default_filters(json!({
+            "value": {"OR": asked}, "includeEventUuid": 1, "includeSightings": 1,
+            "order": "Attribute.id asc",
+        }));
+        let list = PagedList {
+            limit: HITS,
+            order: RowOrder::Number(attribute_number),
+            repeated: "searching for a value: the server sends the same page again and again",
+        };
         let mut keep = |row: Element<Attribute>| {
-            Some(match row {
-                Element::Good(mut attribute) => {
-                    attribute.tags.truncate(MOST_TAGS);
-                    attribute
-                        .comment
-                        .truncate(attribute.comment.floor_char_boundary(LONGEST_COMMENT));
-                    Element::Good(attribute)
-                }
-                bad @ Element::Bad(_) => bad,
-            })
+            Some(row.map(|mut attribute| {
+                let comment = &mut attribute.comment;
+                comment.truncate(comment.floor_char_boundary(LONGEST_COMMENT));
+                attribute.tags.truncate(MOST_TAGS);
+                attribute
+            }))
         };
 
-        let mut highest = 0;
-        let mut page = PageRequest::first(HITS);
-        let body = |page: PageRequest| {
-            json!({
-                "returnFormat": "json", "value": {"OR": asked}, "includeEventUuid": 1, "includeSightings": 1,
-                "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
-            })
-        };
+        let (mut came, withheld) = (0, Cell::new(0));
+        list.for_each_page(
+            |page| {
+                let (rows, counted) =
+                    self.fetch_page(PATH, ATTRIBUTE_ROWS, &body, page, &mut keep)?;
+                withheld.set(withheld.get() + count_withheld(counted, rows.len(), page));
+                Ok(rows)
+            },
+            |page| {
+                came += page.rows.len();
+                page.rows
+                    .into_iter()
+                    .filter_map(|row| to_hit(row, sought))
+                    .try_for_each(&mut *on)?;
+                Ok(false)
+            },
+        )?;
 
-        loop {
-            let path = &["response", "Attribute"];
-            let rows = self
-                .fetch_page("attributes/restSearch", path, &mut page, &body, &mut keep)?
-                .rows;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let last = rows.iter().filter_map(chunks::attribute_number).max();
-            ensure!(
-                page.number == 1 || last > Some(highest),
-                "searching for a value: the server sends the same page again and again"
-            );
-            let new = rows
-                .into_iter()
-                .filter(|row| chunks::attribute_number(row).is_none_or(|number| number > highest));
-            new.filter_map(|row| to_hit(row, sought))
-                .try_for_each(&mut *on)?;
-            highest = last.unwrap_or(highest);
-            page = page.next();
-        }
+        Ok((came, withheld.get()))
     }
 
-    /// The event of this number; none if there is none, or it is not shown to us.
-    ///
-    /// # Errors
-    /// What stopped the asking.
-    pub fn find_event_by_number(&self, number: u64) -> Result<Option<(Uuid, Event)>> {
-        let body = json!({"eventid": [number]});
-        let rows = self.post_query("events/index", &body, |answer| {
-            self.read_events(answer, ROWS)
-        })?;
-        let wanted = number.to_string();
-        let found = rows.into_iter().find_map(|row| match IndexEntry::new(row) {
-            IndexEntry::Event(event, uuid) if event.id == wanted => Some((uuid, *event)),
-            IndexEntry::Event(..) | IndexEntry::Bad(_) => None,
-        });
-
-        Ok(found)
+    /// How many attributes with the value are withheld where none is shown. Only an answer without
+    /// a limit tells none (`fixtures/wire/misp/581-value-search-unknown-without-limit.json`) from
+    /// one that is withheld (`577-value-search-on-allowed-list.json`).
+    fn count_withheld_values(&self, asked: &[String]) -> Result<usize> {
+        let body = without_default_filters(json!({"value": {"OR": asked}}));
+        self.post_query(PATH, &body, |answer| {
+            let counted = answer.header("x-result-count").parse().unwrap_or(0);
+            let rows: Vec<()> =
+                read_list(answer, ATTRIBUTE_ROWS, HITS, &mut |_: Element<Value>| {
+                    Some(())
+                })?;
+            // One that came in since the pages were read is none that is withheld.
+            Ok(usize::saturating_sub(counted, rows.len()))
+        })
     }
 }
 

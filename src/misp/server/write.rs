@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use super::{Server, error_mentions, explain_error};
 use crate::http::{self, HttpError, HttpErrorKind};
-use crate::json;
+use crate::json::Element;
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
 use crate::misp::draft::AttributeDraft;
-use crate::misp::request_bodies::{self, merge_members};
+use crate::misp::request_bodies;
 use crate::misp::tag_resolution::TagResolution;
-use crate::misp::wire::{Event, SOURCE};
+use crate::misp::wire::{Event, Row, SOURCE, unwrap_row};
 use crate::misp::write_log::{WriteLog, WriteStop};
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.
-pub(super) const BATCH: usize = 1_000;
+pub const BATCH: usize = 1_000;
 /// No list is made shorter than this after a timeout.
 const SHORTEST: usize = 50;
 
@@ -29,38 +29,46 @@ impl Server {
     ///
     /// # Errors
     /// That it was not added.
-    pub(in crate::misp) fn add_sighting(
-        &self,
-        attribute: &Uuid,
-        moment: Option<i64>,
-    ) -> anyhow::Result<()> {
+    pub fn add_sighting(&self, attribute: &Uuid, moment: Option<i64>) -> anyhow::Result<()> {
         let mut body = json!({"source": SOURCE, "type": "0"});
         if let Some(moment) = moment {
-            body = merge_members(body, json!({"timestamp": moment}));
+            body["timestamp"] = json!(moment);
         }
         let answer = self
             .client
             .post(&format!("sightings/add/{attribute}"), &body)
             .map_err(explain_error)?;
         let said = answer.read_value()?;
-        let message = said
-            .get("message")
-            .and_then(Value::as_str)
-            .unwrap_or("MISP does not say why");
+        let message = said["message"].as_str().unwrap_or("MISP does not say why");
         ensure!(said.get("Sighting").is_some(), "{message}");
 
         Ok(())
     }
 }
 
+/// A new object with these attributes. It hides what is in it: it is closed only if all of that is.
+fn object_body(attributes: &[&AttributeDraft], bodies: Vec<Value>) -> Value {
+    let Some(place) = attributes.first().and_then(|one| one.place.as_ref()) else {
+        return Value::Null;
+    };
+    let is_closed = attributes.iter().all(|one| one.is_closed);
+    let mut body = request_bodies::object(&place.object, bodies);
+    body["distribution"] = json!(if is_closed { "0" } else { "5" });
+    body
+}
+
 /// The changes of one event on their way to a server.
-pub(in crate::misp) struct ServerWriter<'a> {
-    pub(in crate::misp) server: &'a Server,
-    pub(in crate::misp) changes: &'a EventChanges<'a>,
-    pub(in crate::misp) names: &'a TagResolution,
-    pub(in crate::misp) attachments: &'a dyn AttachmentSource,
+pub struct ServerWriter<'a> {
+    /// Where they go.
+    pub server: &'a Server,
+    /// The changes.
+    pub changes: &'a EventChanges<'a>,
+    /// What the tags are called there.
+    pub names: &'a TagResolution,
+    /// Where the files come from.
+    pub attachments: &'a dyn AttachmentSource,
     /// Is told before each request how things stand if no answer comes.
-    pub(in crate::misp) underway: &'a dyn Fn(&WriteLog),
+    pub underway: &'a dyn Fn(&WriteLog),
 }
 
 impl ServerWriter<'_> {
@@ -71,7 +79,7 @@ impl ServerWriter<'_> {
     ///
     /// # Errors
     /// What stopped the writing, and whether a look may help.
-    pub(in crate::misp) fn write_all(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
+    pub fn write_all(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         if self.changes.create {
             self.add_event(sending)?;
         }
@@ -105,11 +113,7 @@ impl ServerWriter<'_> {
     }
 
     /// True for what is to join an object that is there, and was not refused.
-    pub(super) fn joins_existing_object(
-        &self,
-        attribute: &AttributeDraft,
-        sending: &WriteLog,
-    ) -> bool {
+    pub fn joins_existing_object(&self, attribute: &AttributeDraft, sending: &WriteLog) -> bool {
         let is_there = |object: &Uuid| !self.changes.creates_object(object);
         attribute
             .place
@@ -142,29 +146,30 @@ impl ServerWriter<'_> {
     /// 403 or 500.
     fn add_event(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let header = &self.changes.header;
-        let mut more = json!({"distribution": header.distribution.to_string()});
+        let mut event = request_bodies::event(&self.changes.uuid, header, self.names);
+        event["distribution"] = json!(header.distribution.to_string());
         if let Some(group) = header.sharing_group {
-            more = merge_members(more, json!({"sharing_group_id": group.to_string()}));
+            event["sharing_group_id"] = json!(group.to_string());
         }
         if let Some(extends) = &header.extends {
-            more = merge_members(more, json!({"extends_uuid": extends}));
+            event["extends_uuid"] = json!(extends);
         }
-        let body =
-            json!({"Event": request_bodies::event(&self.changes.uuid, header, self.names, more)});
+        let body = json!({"Event": event});
         (self.underway)(&sending.as_if_unanswered([]));
 
         let failure = match self.server.client.post("events/add/metadata:1", &body) {
             Ok(answer) => {
                 sending.record_sent([], true);
                 // It is there, whatever becomes of the answer.
-                let made = answer.read_as::<Made>().ok().and_then(|made| made.event);
+                let made = answer.read_as::<Element<Row<Event>>>().ok();
+                let made = made.and_then(|made| unwrap_row(made, "Event"));
                 sending.event = Some(made.unwrap_or_default());
                 return Ok(());
             }
             Err(failure) => failure,
         };
 
-        if !is_refusal(&failure) {
+        if failure.may_have_written() {
             sending.record_sent([], false);
             return Err(WriteStop::Look(
                 explain_error(failure).context("adding the event"),
@@ -292,24 +297,20 @@ impl ServerWriter<'_> {
             }
         }
 
-        let mut event = merge_members(json!({"uuid": self.changes.uuid}), head);
+        let mut event = head;
+        event["uuid"] = json!(self.changes.uuid);
         if !loose.is_empty() {
-            event = merge_members(event, json!({"Attribute": loose}));
+            event["Attribute"] = json!(loose);
         }
-
         if !objects.is_empty() {
-            let object = |(uuid, attributes): (Uuid, Vec<Value>)| {
-                let object = json!({"uuid": uuid, "Attribute": attributes});
-                let is_closed = self.changes.closed_objects.contains(&uuid);
-                if is_closed {
-                    merge_members(object, json!({"distribution": "0"}))
-                } else {
-                    object
+            let objects = objects.into_iter().map(|(uuid, attributes)| {
+                let mut object = json!({"uuid": uuid, "Attribute": attributes});
+                if self.changes.closed_objects.contains(&uuid) {
+                    object["distribution"] = json!("0");
                 }
-            };
-
-            let objects: Vec<_> = objects.into_iter().map(object).collect();
-            event = merge_members(event, json!({"Object": objects}));
+                object
+            });
+            event["Object"] = objects.collect();
         }
 
         let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
@@ -324,46 +325,106 @@ impl ServerWriter<'_> {
         )
     }
 
-    /// One request for each new object: MISP refuses an object as a whole, and says why
-    /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out
-    /// once more by way of an edit, which drops only what MISP dislikes.
+    /// New objects go out in lists, since each request costs MISP more than most objects do. An edit
+    /// leaves out what MISP dislikes without a word
+    /// (`fixtures/wire/misp/446-events-edit-adds-objects.json`), so that an object of which
+    /// something was missing afterwards goes out once more by itself: then MISP says why.
     fn add_objects(
         &self,
         inside: &[&AttributeDraft],
         sending: &mut WriteLog,
     ) -> Result<(), WriteStop> {
-        for object in &self.changes.new_objects {
-            let mut bodies = Vec::new();
-            let mut sent = Vec::new();
-            let of_object = |one: &&&AttributeDraft| {
-                one.place
-                    .as_ref()
-                    .is_some_and(|place| place.object == *object)
-            };
+        let batch = sending.batch.unwrap_or(BATCH);
+        let mut list: Vec<Vec<&AttributeDraft>> = Vec::new();
 
-            for attribute in inside.iter().filter(of_object) {
-                if let Some(body) = self.attribute_body_with_file(attribute, sending) {
-                    bodies.push(body);
-                    sent.push(*attribute);
-                }
-            }
-
-            if sent.is_empty() {
+        for object in self.group_by_object(inside) {
+            let is_single = object
+                .iter()
+                .any(|one| one.file.is_some() || sending.went_in_list(&one.uuid));
+            if is_single {
+                self.add_single_object(&object, sending)?;
                 continue;
             }
-            // An object hides what is in it: it is closed only if all of that is.
-            let distribution = if sent.iter().all(|one| one.is_closed) {
-                "0"
-            } else {
-                "5"
-            };
 
-            let body =
-                request_bodies::object(object, bodies, json!({"distribution": distribution}));
-            self.add_object(&body, &sent, sending)?;
+            list.push(object);
+            if list.iter().map(Vec::len).sum::<usize>() >= batch {
+                self.add_object_list(&std::mem::take(&mut list), sending)?;
+            }
         }
 
-        Ok(())
+        self.add_object_list(&list, sending)
+    }
+
+    /// The attributes of each new object that there are, in the order of the objects.
+    fn group_by_object<'d>(&self, inside: &[&'d AttributeDraft]) -> Vec<Vec<&'d AttributeDraft>> {
+        let mut objects: BTreeMap<Uuid, Vec<&AttributeDraft>> = BTreeMap::new();
+        for attribute in inside {
+            if let Some(place) = &attribute.place {
+                objects.entry(place.object).or_default().push(attribute);
+            }
+        }
+        let new_objects = self.changes.new_objects.iter();
+        new_objects
+            .filter_map(|object| objects.remove(object))
+            .collect()
+    }
+
+    fn add_object_list(
+        &self,
+        list: &[Vec<&AttributeDraft>],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
+        let attributes = || list.iter().flatten().map(|one| one.uuid);
+        if list.is_empty() {
+            return Ok(());
+        }
+        self.check_deadline()?;
+        (self.underway)(&sending.as_if_unanswered(attributes()));
+
+        let objects = list.iter().map(|object| {
+            let bodies = object.iter().map(|one| self.attribute_body(one, None));
+            object_body(object, bodies.collect())
+        });
+        let event = json!({"uuid": self.changes.uuid, "Object": objects.collect::<Vec<_>>()});
+        let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
+
+        match self.server.client.post(&path, &json!({"Event": event})) {
+            Ok(_) => {
+                sending.in_lists.extend(attributes());
+                sending.record_sent(attributes(), true);
+                Ok(())
+            }
+            // What is too much for a gateway at once may pass one by one.
+            Err(failure) if failure.status() == Some(413) => list
+                .iter()
+                .try_for_each(|object| self.add_single_object(object, sending)),
+            Err(failure) => {
+                sending.in_lists.extend(attributes());
+                Err(self.record_failure(failure, attributes(), "adding objects", sending))
+            }
+        }
+    }
+
+    /// MISP refuses an object as a whole, and says why
+    /// (`fixtures/wire/misp/429-objects-add-known-attribute-uuid-2.json`). A refused one goes out
+    /// once more by way of an edit, which drops only what MISP dislikes.
+    fn add_single_object(
+        &self,
+        object: &[&AttributeDraft],
+        sending: &mut WriteLog,
+    ) -> Result<(), WriteStop> {
+        let (mut bodies, mut sent) = (Vec::new(), Vec::new());
+        for attribute in object {
+            if let Some(body) = self.attribute_body_with_file(attribute, sending) {
+                bodies.push(body);
+                sent.push(*attribute);
+            }
+        }
+        if sent.is_empty() {
+            return Ok(());
+        }
+
+        self.add_object(&object_body(&sent, bodies), &sent, sending)
     }
 
     fn add_object(
@@ -397,11 +458,7 @@ impl ServerWriter<'_> {
                     .extend(uuids().map(|uuid| (uuid, reason.clone())));
             }
             // One object that is too large, say, does not keep the others back.
-            Err(failure)
-                if failure
-                    .status()
-                    .is_some_and(|status| status < 500 && status != 429) =>
-            {
+            Err(failure) if failure.is_permanent() => {
                 let reason = format!("refused by MISP: {}", explain_error(failure));
                 sending
                     .reasons
@@ -416,7 +473,7 @@ impl ServerWriter<'_> {
     }
 
     /// Nothing is begun so late that there is no time left to look at it.
-    pub(super) fn check_deadline(&self) -> Result<(), WriteStop> {
+    pub fn check_deadline(&self) -> Result<(), WriteStop> {
         if self.server.client.clock().is_near_the_end() {
             let error = anyhow!(
                 "the deadline is near (\"deadline_minutes\"): the rest comes with the next run"
@@ -453,7 +510,7 @@ impl ServerWriter<'_> {
         doing: &'static str,
         sending: &mut WriteLog,
     ) -> WriteStop {
-        if is_refusal(&failure) {
+        if !failure.may_have_written() {
             return WriteStop::No(explain_error(failure).context(doing));
         }
         sending.record_sent(uuids, false);
@@ -537,42 +594,24 @@ impl ServerWriter<'_> {
         }
     }
 
-    pub(super) fn attribute_body(
+    /// An attribute as it is added.
+    pub fn attribute_body(
         &self,
         attribute: &AttributeDraft,
         content: Option<&AttachmentPayload>,
     ) -> Value {
-        let more = json!({"distribution": attribute.distribution().to_string()});
-        request_bodies::attribute(attribute, content, self.names, more)
+        let mut body = request_bodies::attribute(attribute, content, self.names);
+        body["distribution"] = json!(attribute.distribution().to_string());
+        body
     }
-}
-
-/// The answer to `events/add`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Made {
-    #[serde(rename = "Event", deserialize_with = "json::object")]
-    event: Option<Event>,
 }
 
 /// The answer to `attributes/add`, as far as it says what was refused; what was stored is looked at
 /// afterwards.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Added {
+    #[serde(default)]
     errors: Value,
-}
-
-/// True if the server said no, and so took nothing; false if it may still be working on it.
-fn is_refusal(failure: &HttpError) -> bool {
-    match failure.cause {
-        HttpErrorKind::Refused { status, .. } => status < 500,
-        HttpErrorKind::Redirected { .. } | HttpErrorKind::Deadline => true,
-        HttpErrorKind::Unreachable(_)
-        | HttpErrorKind::Broken(_)
-        | HttpErrorKind::TooLarge(_)
-        | HttpErrorKind::NotJson(_) => false,
-    }
 }
 
 /// MISP's errors of an `attributes/add` by our uuid: `{"attribute_1": {"value": ["…"]}}` counts in

@@ -23,6 +23,22 @@ pub enum EventPart {
     Report(Element<Report>),
 }
 
+impl EventPart {
+    /// About the bytes that it takes in memory.
+    pub fn size(&self) -> usize {
+        let attribute = |row: &Element<Attribute>| match row {
+            Element::Good(attribute) => size_of::<Attribute>() + attribute.text_size(),
+            Element::Bad(_) => size_of::<Attribute>(),
+        };
+        match self {
+            Self::Attribute(row) => attribute(row),
+            Self::Object(Element::Good(object)) => object.attributes.iter().map(attribute).sum(),
+            Self::Report(Element::Good(report)) => report.name.len() + report.content.len(),
+            Self::Object(Element::Bad(_)) | Self::Report(Element::Bad(_)) => 0,
+        }
+    }
+}
+
 /// Reads an event piece by piece, and gives its head:
 /// `{"Event":{"Attribute":[…],"Object":[…],"EventReport":[…]}}`, also inside `response` or a list,
 /// as feeds of other producers have it. Proposals (`ShadowAttribute`), notes and all else are
@@ -81,6 +97,42 @@ fn read_single(
     Ok(())
 }
 
+/// What comes of a list of events.
+#[derive(Debug)]
+pub enum ListedPart<'a> {
+    /// The content of an event with this uuid, as it is written there, follows.
+    Begin(&'a str),
+    /// A part of it.
+    Part(EventPart),
+    /// It was read to its end, and its head is this. One without content has no beginning.
+    End(Event),
+    /// An event cannot be read.
+    Bad,
+}
+
+/// Reads several events, each as [`read_event`] does: `{"response":[{"Event":{…}},…]}`.
+///
+/// # Errors
+/// That the answer breaks off; or the handler's own error.
+pub fn read_events(
+    source: &mut JsonStream<'_>,
+    on: &mut dyn FnMut(ListedPart<'_>) -> Result<()>,
+) -> Result<()> {
+    source.check_encoding()?;
+    source.visit_fields(&mut |key, source| match key {
+        "response" => source.visit_items(&mut |source| {
+            source.visit_fields(&mut |key, source| match key {
+                "Event" => match read_event_object(source, on)? {
+                    Element::Good(event) => on(ListedPart::End(event)),
+                    Element::Bad(_) => on(ListedPart::Bad),
+                },
+                _ => source.skip_value(),
+            })
+        }),
+        _ => source.skip_value(),
+    })
+}
+
 fn read_event_value(
     source: &mut JsonStream<'_>,
     asked: &Uuid,
@@ -95,27 +147,10 @@ fn read_event_value(
         return event.context("there is no event in it");
     }
 
-    let mut is_checked = false;
-
-    let head = source.read_object::<Event>(&mut |key, source| {
-        let is_content = matches!(key, "Attribute" | "Object" | "EventReport");
-        if is_content && !is_checked {
-            check_uuid(source.uuid().unwrap_or_default(), asked)?;
-            is_checked = true;
-        }
-
-        match key {
-            "Attribute" => read_parts(source, &mut |element| {
-                on(EventPart::Attribute(Box::new(merge_tag_lists(element))))
-            })?,
-            "Object" => source.visit_items_lenient(&mut read_object, &mut |element| {
-                on(EventPart::Object(element))
-            })?,
-            "EventReport" => read_parts(source, &mut |element| on(EventPart::Report(element)))?,
-            _ => {}
-        }
-
-        Ok(is_content)
+    let head = read_event_object(source, &mut |part| match part {
+        ListedPart::Begin(uuid) => check_uuid(uuid, asked),
+        ListedPart::Part(part) => on(part),
+        ListedPart::End(_) | ListedPart::Bad => Ok(()),
     })?;
 
     match head {
@@ -125,6 +160,37 @@ fn read_event_value(
         }
         Element::Bad(flaw) => bail!(flaw.describe("the event")),
     }
+}
+
+fn read_event_object(
+    source: &mut JsonStream<'_>,
+    on: &mut dyn FnMut(ListedPart<'_>) -> Result<()>,
+) -> Result<Element<Event>> {
+    let mut has_begun = false;
+
+    source.read_object::<Event>(&mut |key, source| {
+        let is_content = matches!(key, "Attribute" | "Object" | "EventReport");
+        if is_content && !has_begun {
+            on(ListedPart::Begin(source.uuid().unwrap_or_default()))?;
+            has_begun = true;
+        }
+        let mut on_part = |part| on(ListedPart::Part(part));
+
+        match key {
+            "Attribute" => read_parts(source, &mut |element| {
+                on_part(EventPart::Attribute(Box::new(merge_tag_lists(element))))
+            })?,
+            "Object" => source.visit_items_lenient(&mut read_object, &mut |element| {
+                on_part(EventPart::Object(element))
+            })?,
+            "EventReport" => {
+                read_parts(source, &mut |element| on_part(EventPart::Report(element)))?
+            }
+            _ => {}
+        }
+
+        Ok(is_content)
+    })
 }
 
 /// The elements of a list of an event. Something else in its place is one that cannot be read.

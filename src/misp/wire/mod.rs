@@ -5,13 +5,15 @@
 mod event_stream;
 mod tags;
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::json::{self, Element};
 use crate::time;
-pub use event_stream::{EventPart, read_event, read_manifest};
+pub use event_stream::{EventPart, ListedPart, read_event, read_events, read_manifest};
 
 /// The source that our sightings name.
 pub const SOURCE: &str = "cortex-misp";
@@ -128,7 +130,6 @@ impl Event {
 
     /// True if a moment of it cannot be read, and none that can is as late as this: nobody knows
     /// whether it is recent.
-    #[must_use]
     pub fn may_be_older(&self, since: i64) -> bool {
         let is_readable =
             self.timestamp.is_some_and(|moment| moment > 0) && self.publish_timestamp.is_some();
@@ -141,7 +142,6 @@ impl Event {
 
     /// As it is kept: its organisation in one place, and its tags within bounds. What is beyond is
     /// counted.
-    #[must_use]
     pub fn compact(mut self, decisive: &[String]) -> Self {
         self.orgc = self.orgc.or(self.lower_orgc.take());
         self.event_tags.append(&mut self.plain_tags);
@@ -152,7 +152,6 @@ impl Event {
     }
 
     /// As it is kept of a feed's manifest, where nothing of it decides: very many may be kept.
-    #[must_use]
     pub fn compact_for_list(mut self) -> Self {
         const TAGS: usize = 20;
         const INFO: usize = 1 << 10;
@@ -167,7 +166,6 @@ impl Event {
 
     /// As what a feed has: it counts as published, and as never published anew. Its uuid is as the
     /// feed spells it.
-    #[must_use]
     pub fn into_feed_event(self, spelled: &str) -> Self {
         Self {
             uuid: spelled.to_owned(),
@@ -178,7 +176,6 @@ impl Event {
     }
 
     /// Its entry in a feed's manifest.
-    #[must_use]
     pub fn to_manifest_entry(&self) -> Value {
         let text = |number: Option<i64>| {
             number
@@ -200,7 +197,6 @@ impl Event {
 
     /// The organisation that brought it to its server, if that is not the one that it names as its
     /// creator.
-    #[must_use]
     pub fn brought_by(&self) -> Option<&Organisation> {
         let creator = self.orgc.as_ref().map(|orgc| orgc.uuid.as_str());
         self.org
@@ -209,7 +205,6 @@ impl Event {
     }
 
     /// The name of the organisation that created it; empty if unknown.
-    #[must_use]
     pub fn creator_name(&self) -> &str {
         self.orgc.as_ref().map_or("", |orgc| &orgc.name)
     }
@@ -218,7 +213,6 @@ impl Event {
 impl Event {
     /// By what the organisation that created it is told from others when they share something: its
     /// uuid, else its name in lower case. What a feed says of it is not proven.
-    #[must_use]
     pub fn creator_key(&self) -> String {
         let orgc = self.orgc.as_ref();
         let names = orgc
@@ -230,6 +224,14 @@ impl Event {
             .filter(|name| !name.is_empty());
         names.next().map(str::to_lowercase).unwrap_or_default()
     }
+}
+
+/// A row of most lists: what it is of, by the name of its model, `{"Tag": {…}}`.
+pub type Row<T> = HashMap<String, Element<T>>;
+
+/// What a row has of this model.
+pub fn unwrap_row<T>(row: Element<Row<T>>, model: &str) -> Option<T> {
+    row.into_option()?.remove(model)?.into_option()
 }
 
 /// An organisation.
@@ -249,7 +251,6 @@ pub struct Organisation {
 
 impl Organisation {
     /// True if it is meant by this text: its name in any case, its uuid, or its number.
-    #[must_use]
     pub fn is_called(&self, text: &str) -> bool {
         let text = text.trim().to_lowercase();
         !text.is_empty()
@@ -347,7 +348,6 @@ pub struct Attribute {
 
 impl Attribute {
     /// As it is kept: its tags in one list.
-    #[must_use]
     pub fn merge_tag_lists(mut self) -> Self {
         let is_new = |tag: &Tag| !self.tags.iter().any(|known| known.name == tag.name);
         let more: Vec<Tag> = std::mem::take(&mut self.attribute_tags)
@@ -366,7 +366,6 @@ impl Attribute {
     }
 
     /// The uuid of its event, as the row says it.
-    #[must_use]
     pub fn parse_event_uuid(&self) -> Option<Uuid> {
         let of_event = self.event.as_ref().map_or("", |event| &event.uuid);
         [self.event_uuid.as_str(), of_event]
@@ -375,7 +374,6 @@ impl Attribute {
     }
 
     /// The bytes of its texts.
-    #[must_use]
     pub fn text_size(&self) -> usize {
         let texts = [
             &self.value,
@@ -477,6 +475,21 @@ pub struct Object {
     /// How many more it has.
     #[serde(skip)]
     pub beyond: u64,
+}
+
+impl Object {
+    /// Its attributes. Those of an object that was soft-deleted count as soft-deleted.
+    pub fn into_attributes(self) -> impl Iterator<Item = Element<Attribute>> {
+        let is_deleted = self.deleted == Some(true);
+        self.attributes.into_iter().map(move |element| {
+            element.map(|mut attribute| {
+                if is_deleted {
+                    attribute.deleted = Some(true);
+                }
+                attribute
+            })
+        })
+    }
 }
 
 /// An event report: a text that analysts wrote (`fixtures/wire/misp/274-event-report-index.json`).

@@ -1,13 +1,11 @@
 //! The tags of an event or attribute: in every shape in which MISP takes them, and within bounds
 //! that leave out none that decides something.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess};
 
 use super::Tag;
-use crate::json;
+use crate::json::{self, ByShape, Scalar, Shape};
 use crate::markings::{Pap, Tlp};
 use crate::tags::{excludes, matches};
 
@@ -65,7 +63,7 @@ pub(super) fn truncate(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) ->
 pub(super) fn read_any_shape<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<Tag>, D::Error> {
-    deserializer.deserialize_any(Tags)
+    deserializer.deserialize_any(ByShape(Tags))
 }
 
 struct Tags;
@@ -95,14 +93,18 @@ fn keep_if_named(tag: Tag) -> Option<Tag> {
     Some(tag).filter(|tag| !tag.name.is_empty())
 }
 
-impl<'de> Visitor<'de> for Tags {
+impl<'de> Shape<'de> for Tags {
     type Value = Vec<Tag>;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+    fn scalar<E>(self, scalar: Scalar<'_>) -> Result<Vec<Tag>, E> {
+        let tag = Tag {
+            name: scalar.to_text(),
+            ..Tag::default()
+        };
+        Ok(keep_if_named(tag).into_iter().collect())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Tag>, A::Error> {
+    fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Tag>, A::Error> {
         let mut tags = Vec::new();
         while let Some(One(tag)) = seq.next_element()? {
             tags.extend(tag);
@@ -112,7 +114,7 @@ impl<'de> Visitor<'de> for Tags {
 
     /// A tag; or a list whose places are written out. What says of the tag within it that it is
     /// local counts more.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Tag>, A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Tag>, A::Error> {
         let (mut own, mut tags) = (Tag::default(), Vec::new());
 
         while let Some(key) = map.next_key::<String>()? {
@@ -133,35 +135,6 @@ impl<'de> Visitor<'de> for Tags {
         tags.extend(keep_if_named(own));
 
         Ok(tags)
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Vec<Tag>, E> {
-        Ok(keep_if_named(Tag {
-            name: name.to_owned(),
-            ..Tag::default()
-        })
-        .into_iter()
-        .collect())
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Vec<Tag>, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Vec<Tag>, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Vec<Tag>, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Vec<Tag>, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_unit<E>(self) -> Result<Vec<Tag>, E> {
-        Ok(Vec::new())
     }
 }
 
@@ -287,7 +260,7 @@ mod tests {
             let mut elements = Vec::new();
             let mut source = JsonStream::new(list.as_bytes());
             source
-                .for_each(&mut |element: json::Element<super::super::Event>| {
+                .for_each_at(&[], &mut |element: json::Element<super::super::Event>| {
                     elements.push(element);
                     Ok(())
                 })

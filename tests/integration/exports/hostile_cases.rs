@@ -358,7 +358,9 @@ fn one_object_that_is_refused_keeps_nothing_else_back() {
         json!({"name": "no objects today", "message": "no objects today", "url": "/objects/add"});
     let forbidden = What::Status(403, forbidden.to_string(), "application/json");
     for (what, reason) in [(large, "413"), (forbidden, "no objects today")] {
-        let desk = Desk::new(World::four(), &json!({}));
+        let mut desk = Desk::new(World::five(), &json!({}));
+        // What carries its file goes out by itself.
+        desk.set(&json!({"export_attachments": "sample"}));
         desk.file("a.txt", b"a", &json!({}));
         desk.file("b.txt", b"b", &json!({}));
         ["a.example", "b.example"]
@@ -389,7 +391,7 @@ fn one_object_that_is_refused_keeps_nothing_else_back() {
         );
         assert_eq!(
             (desk.event().attributes.len(), desk.event().objects.len()),
-            (2 + 5, 1)
+            (2 + 6, 1)
         );
         desk.misp.heal();
         let report = desk.run();
@@ -608,4 +610,74 @@ fn a_click_on_one_observable_extends_the_event_of_the_cases_alert() {
             (extends, 1)
         );
     }
+}
+
+#[test]
+fn new_objects_go_out_in_lists_of_about_1000_attributes() {
+    let desk = Desk::new(World::five(), &json!({"tlp": 1}));
+    for number in 0..500 {
+        desk.file(
+            &format!("{number}.exe"),
+            format!("MZ {number}").as_bytes(),
+            &json!({"tlp": 1}),
+        );
+    }
+    let report = desk.run();
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 500), ("created", 500)])
+    );
+    let event = desk.event();
+    assert_eq!((event.objects.len(), event.attributes.len()), (500, 2_500));
+    assert_eq!(misp::writes(&desk.misp).len(), 1 + 3);
+    let asked: Vec<String> = desk
+        .misp
+        .requests()
+        .into_iter()
+        .map(|request| request.path)
+        .collect();
+    assert!(asked.len() <= 13, "{asked:#?}");
+    desk.runs_empty();
+}
+
+#[test]
+fn a_list_of_objects_that_is_too_large_goes_out_one_by_one() {
+    let desk = Desk::new(World::five(), &json!({"tlp": 1}));
+    for name in ["a.exe", "b.exe"] {
+        desk.file(name, format!("MZ {name}").as_bytes(), &json!({"tlp": 1}));
+    }
+    let large = "<html>Request Entity Too Large</html>";
+    desk.misp.fault(Fault {
+        on: "/events/edit",
+        nth: Nth::Only(1),
+        what: What::Status(413, large.into(), "text/html"),
+    });
+    let report = desk.run();
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 2), ("created", 2)]),
+        "{report:#}"
+    );
+    desk.misp.heal();
+    desk.runs_empty();
+}
+
+#[test]
+fn what_misp_leaves_out_of_a_list_of_objects_is_told_with_its_reason() {
+    let desk = Desk::new(World::five(), &json!({"tlp": 1}));
+    for name in ["a.exe", "b.exe", "c.exe"] {
+        desk.file(name, format!("MZ {name}").as_bytes(), &json!({"tlp": 1}));
+    }
+    let refused = "this server takes no such file name";
+    desk.misp
+        .world()
+        .refused
+        .insert("b.exe".into(), refused.into());
+    let report = desk.run();
+    assert_eq!(
+        counts(full(&report), "observables"),
+        of([("fetched", 3), ("created", 2), ("failed", 1)]),
+        "{report:#}"
+    );
+    assert!(failures(&report).contains(refused), "{report:#}");
 }

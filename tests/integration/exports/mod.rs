@@ -1,5 +1,6 @@
 //! What an export makes of a case, on a server and in a feed, and what its options change.
 
+pub(crate) mod allowed_list;
 pub(crate) mod answers;
 pub(crate) mod cut_connections;
 pub(crate) mod equal_values;

@@ -2,6 +2,7 @@
 
 mod asking;
 mod faults;
+mod lists;
 mod paging;
 
 use std::fs;

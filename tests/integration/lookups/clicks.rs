@@ -2,6 +2,7 @@
 
 mod alike;
 mod commands;
+mod default_filters;
 mod feeds;
 mod hostile;
 
@@ -258,7 +259,8 @@ fn what_nobody_knows_is_told_so() {
         assert_eq!(message(&report), format!("no event knows {data}"));
         assert_eq!(taxonomies(&report), [taxonomy("info", "Events", "0")]);
         assert_eq!(counts(full(&report), "events"), of([]));
-        assert_eq!(paths(&misp), ["/attributes/restSearch"]);
+        // Only the second, without a limit, tells what MISP counts from what it shows.
+        assert_eq!(paths(&misp), ["/attributes/restSearch"; 2]);
     }
 }
 

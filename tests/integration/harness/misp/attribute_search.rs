@@ -14,7 +14,7 @@ type Row<'a> = (&'a Event, &'a Attribute);
 
 /// Answers one page of attributes.
 pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
-    let filters = &ask.body;
+    let filters = &world.with_default_filters(&ask.body);
     let mut rows = rows(world, ask, filters);
     let all = rows.len();
     let sees_proposals = ["includeProposals", "allow_proposal_blocking"]
@@ -25,7 +25,7 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     });
     let skipped = all - rows.len();
     sort(&mut rows, filter::order(&filters["order"]));
-    let rows = filter::page(rows, &filters["limit"], &filters["page"]);
+    let mut rows = filter::page(rows, &filters["limit"], &filters["page"]);
     let limit = number(&filters["limit"])
         .and_then(|limit| usize::try_from(limit).ok())
         .unwrap_or(0);
@@ -33,6 +33,7 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     // `342-ars-big50k-page-51`.
     let more = limit > 0 && (rows.len() == limit || rows.is_empty());
     let count = rows.len() + usize::from(more);
+    rows.retain(|(_, attribute)| !world.is_allowed(&attribute.value));
     match text(&filters["returnFormat"]).as_deref() {
         None | Some("json") => {
             let shown: Vec<Value> = rows

@@ -209,7 +209,7 @@ pub(super) fn may_change(user: &User, event: &Event) -> bool {
 /// `objects/restSearch`. It answers 500 to any value of `deleted`, and shows soft-deleted objects without it (recorded as
 /// `433-objects-restsearch-deleted-0-1` and `436-objects-restsearch-without-deleted`).
 pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
-    let filters = &ask.body;
+    let filters = &world.with_default_filters(&ask.body);
     let passes = |name: &str, texts: &[&str]| {
         Filter::parse(&filters[name]).is_none_or(|filter| filter.passes(texts))
     };

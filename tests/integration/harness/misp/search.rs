@@ -12,7 +12,7 @@ use crate::http_fake::Reply;
 /// `events/restSearch`. Unknown filters are ignored, no filter means everything (recorded as `170-rs-unknown-filter`,
 /// `177-rs-empty-body`).
 pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
-    let filters = &ask.body;
+    let filters = &world.with_default_filters(&ask.body);
     if ask.method == "GET" && ask.named.is_empty() {
         return ask.refuse(
             400,
@@ -45,12 +45,22 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
     let found: Vec<Value> = rows
         .iter()
         .map(|event| render::event(world, &ask.user, event, shown))
+        .map(|event| without_allowed(world, event))
         .collect();
     let body = serde_json::json!({ "response": found });
     let file = number(&filters["eventid"]).map_or("list".to_owned(), |id| id.to_string());
     let disposition = format!("attachment; filename=\"misp.event.{file}.json\"");
     envelope(Reply::json(200, &body), total, "json", "json")
         .with("Content-Disposition", disposition)
+}
+
+/// The allowed list keeps values out of an event's own attributes, not of those in objects (MISP's `Allowedlist.php`,
+/// `removeAllowedlistedFromArray`).
+fn without_allowed(world: &World, mut shown: Value) -> Value {
+    if let Some(Value::Array(attributes)) = shown.pointer_mut("/Event/Attribute") {
+        attributes.retain(|one| !world.is_allowed(one["value"].as_str().unwrap_or_default()));
+    }
+    shown
 }
 
 /// The headers of every search.

@@ -50,6 +50,13 @@ pub(crate) struct World {
     /// `attributes/restSearch`, if its proposals are asked for along with it (`__blockAttributeViaProposal` in MISP's
     /// `MispAttribute.php` looks at no others).
     pub(crate) blocks_by_proposals: bool,
+    /// Filters that every user has set for all searches (the setting `default_restsearch_parameters`), as an object; a
+    /// filter that a search names counts in place of the default (recorded as `573-value-search-under-default-filters`
+    /// and its neighbours).
+    pub(crate) default_filters: Value,
+    /// MISP's allowed list: values that have one of these texts in them are kept out of every search, but are counted in
+    /// its header (recorded as `577-value-search-on-allowed-list` and its neighbours).
+    pub(crate) allowed_list: Vec<String>,
     /// What somebody else does meanwhile.
     pub(crate) meanwhile: Option<Meanwhile>,
     /// Types of MISP 2.5.1 that this server does not know.
@@ -225,6 +232,8 @@ impl World {
             refused: BTreeMap::new(),
             rewritten: BTreeMap::new(),
             blocks_by_proposals: false,
+            default_filters: Value::Null,
+            allowed_list: Vec::new(),
             meanwhile: None,
             without_types: Vec::new(),
             events: Vec::new(),
@@ -346,6 +355,26 @@ impl World {
             .iter()
             .find(|organisation| organisation.id == id)
             .expect("organisations are never removed")
+    }
+
+    /// The filters of a search: those that it names, and of the others the user's defaults; `false` is none (recorded as
+    /// `576-value-search-false-is-no-filter`).
+    pub(crate) fn with_default_filters(&self, named: &Value) -> Value {
+        let mut filters = self
+            .default_filters
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        filters.extend(named.as_object().cloned().unwrap_or_default());
+        filters.retain(|_, value| *value != false);
+        Value::Object(filters)
+    }
+
+    /// Whether the allowed list keeps a value out of searches.
+    pub(crate) fn is_allowed(&self, value: &str) -> bool {
+        self.allowed_list
+            .iter()
+            .any(|text| value.contains(text.as_str()))
     }
 
     /// Whether `user` may see `event`. Sharing groups list the organisations they share with.

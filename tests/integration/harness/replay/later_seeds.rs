@@ -194,3 +194,51 @@ pub(super) fn open_proposal_that_blocks(world: &mut World) {
     open_proposal(world);
     world.proposals_block_attributes = true;
 }
+
+/// An event of the host organisation, one of whose values a test puts on the allowed list.
+fn event_1213(world: &mut World) {
+    world.now = 1_796_066_266;
+    event(
+        world,
+        1213,
+        "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5e11",
+        "allowed list and default filters",
+    );
+    attribute(
+        world,
+        837_833,
+        "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5e12",
+        "domain",
+        "allowed-572.example",
+    );
+    attribute(
+        world,
+        837_834,
+        "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5e13",
+        "domain",
+        "other-572.example",
+    );
+    let event = world.events.last_mut().expect("just seeded");
+    (event.org, event.orgc, event.distribution) = (1, 1, 1);
+    event.creator = "admin@admin.test".into();
+    event.attributes[0].to_ids = false;
+}
+
+pub(super) fn default_filter(world: &mut World) {
+    event_1213(world);
+    world.default_filters = serde_json::json!({"to_ids": 1});
+}
+
+pub(super) fn default_tags(world: &mut World) {
+    event_1213(world);
+    world.default_filters = serde_json::json!({"tags": "nosuch"});
+}
+
+pub(super) fn no_defaults(world: &mut World) {
+    event_1213(world);
+}
+
+pub(super) fn allowed_list(world: &mut World) {
+    event_1213(world);
+    world.allowed_list = vec!["allowed-572".into()];
+}

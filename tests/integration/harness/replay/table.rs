@@ -1,8 +1,8 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::later_seeds::{
-    event_382, event_383, import_rules, open_proposal, open_proposal_that_blocks,
-    partner_event_with_rules, three_events,
+    allowed_list, default_filter, default_tags, event_382, event_383, import_rules, no_defaults,
+    open_proposal, open_proposal_that_blocks, partner_event_with_rules, three_events,
 };
 use super::seeds::{
     equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute,
@@ -67,6 +67,14 @@ pub(super) const EXACT: &[&str] = &[
 pub(super) const SAME_COUNT: &[&str] = &[
     "157-restsearch-deleted",
     "172-rs-no-match",
+    "573-value-search-under-default-filters",
+    "574-value-search-overrides-default-filters",
+    "575-value-search-overrides-default-tags",
+    "576-value-search-false-is-no-filter",
+    "577-value-search-on-allowed-list",
+    "578-attributes-of-event-with-allowed-list",
+    "581-value-search-unknown-without-limit",
+    "582-value-search-unknown-with-limit",
     "173-rs-uuid-list",
     "174-rs-eventid-list",
     "175-rs-zero-attr-event",
@@ -654,4 +662,14 @@ pub(super) const ROWS: &[Row] = &[
     row("507-taxonomies-view-unknown"),
     seeded("570-objects-add-asks", partner_event),
     seeded("571-objects-add-asks-blocked", partner_event_with_rules),
+    seeded("573-value-search-under-default-filters", default_filter),
+    seeded("574-value-search-overrides-default-filters", default_filter),
+    seeded("575-value-search-overrides-default-tags", default_tags),
+    seeded("576-value-search-false-is-no-filter", no_defaults),
+    seeded("577-value-search-on-allowed-list", allowed_list),
+    seeded("578-attributes-of-event-with-allowed-list", allowed_list),
+    seeded("579-events-restsearch-with-allowed-list", allowed_list),
+    seeded("580-view-event-with-allowed-list", allowed_list),
+    row("581-value-search-unknown-without-limit"),
+    row("582-value-search-unknown-with-limit"),
 ];

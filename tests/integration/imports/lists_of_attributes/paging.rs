@@ -63,9 +63,38 @@ fn a_big_event_comes_in_pages_of_5000_and_its_reports_at_the_end() {
         asked(&fake),
         paths.map(|(path, number)| (path.to_owned(), number))
     );
-    let page = |number: u64| json!({"returnFormat": "json", "eventid": event, "limit": 5_000, "page": number, "order": "Attribute.id asc"});
-    assert_eq!(fake.requests()[1].body, page(1));
-    assert_eq!(fake.requests()[3].body, page(3));
+    for (request, number) in [(1, 1), (3, 3)] {
+        let body = &fake.requests()[request].body;
+        let page = json!([event, 5_000, number, "Attribute.id asc"]);
+        let asked = ["eventid", "limit", "page", "order"].map(|name| body[name].clone());
+        assert_eq!(json!(asked), page);
+    }
+}
+
+#[test]
+fn what_misps_allowed_list_keeps_out_of_a_big_event_is_no_silent_loss() {
+    let (fake, event) = crowd(5_003, 5);
+    fake.world().events[0].attributes[7].value = "kept-out.example".to_owned();
+    fake.world().allowed_list = vec!["kept-out".to_owned()];
+    let misp = server(&fake);
+    let listed = row(&misp, &event);
+    let came = read(&misp, &event, &listed);
+    let flaws: Vec<_> = came
+        .rows
+        .iter()
+        .filter_map(|row| match &row.attribute {
+            Element::Bad(flaw) => Some(flaw.to_string()),
+            Element::Good(_) => None,
+        })
+        .collect();
+    assert_eq!((came.rows.len(), flaws.len()), (5_003, 1));
+    assert!(flaws[0].contains("allowed list"), "{flaws:?}");
+
+    fake.world().default_filters = json!({"to_ids": 1, "tags": "nosuch"});
+    assert_eq!(
+        read(&misp, &event, &listed).sizes.iter().sum::<usize>(),
+        5_003
+    );
 }
 
 #[test]
