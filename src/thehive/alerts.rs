@@ -10,7 +10,7 @@ use super::cases::{filter, is, is_one_of, oldest_first, page};
 use super::observables::{ObservableBatch, batch_to_json};
 use super::{Alert, TheHive, ensure_id};
 use crate::http::{HttpError, Response};
-use crate::json::Element;
+use crate::json::{self, Element};
 
 /// Alerts of a page of [`TheHive::fetch_alerts_since`].
 pub const ALERTS_PAGE: usize = 500;
@@ -178,13 +178,17 @@ impl TheHive {
         });
 
         if let Some(link) = &alert.external_link {
-            body["externalLink"] = json!(link);
+            json::set(&mut body, "externalLink", json!(link));
         }
         if let Some(name) = &alert.case_template {
-            body["caseTemplate"] = json!(name);
+            json::set(&mut body, "caseTemplate", json!(name));
         }
         if is_five {
-            body["procedures"] = alert.procedures.iter().map(procedure).collect();
+            json::set(
+                &mut body,
+                "procedures",
+                alert.procedures.iter().map(procedure).collect::<Value>(),
+            );
         }
 
         parse_created_alert(self.client.post(path, &body)?)
@@ -249,8 +253,9 @@ fn parse_created_alert(answer: Response) -> Result<Alert, HttpError> {
 
     let read = |answer: Response| -> Result<Alert> {
         let value: Value = answer.read_as()?;
-        let count = value["artifacts"]
-            .as_array()
+        let count = value
+            .get("artifacts")
+            .and_then(Value::as_array)
             .and_then(|list| i64::try_from(list.len()).ok());
         let alert: Alert = serde_json::from_value(value)?;
         ensure_id(&alert.id).map_err(|_| anyhow!("it names no alert"))?;

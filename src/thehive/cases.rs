@@ -9,7 +9,7 @@ use super::wire::{AlertOrigin, Observable};
 use super::write_error::is_not_found;
 use super::{TheHive, explain_failure, is_id};
 use crate::http::{HttpError, Response};
-use crate::json::{Element, JsonStream};
+use crate::json::{self, Element, JsonStream};
 
 /// An observable with what it belongs to.
 #[derive(Deserialize)]
@@ -81,7 +81,7 @@ pub(super) fn filter(conditions: &[Value]) -> Value {
     match conditions {
         [condition] => {
             let mut filter = condition.clone();
-            filter["_name"] = json!("filter");
+            json::set(&mut filter, "_name", json!("filter"));
             filter
         }
         conditions => json!({"_name": "filter", "_and": conditions}),
@@ -154,7 +154,7 @@ impl TheHive {
         ensure!(is_id(id), "the job's \"_id\" is not that of an observable");
         self.user()?;
         let mut page = page(0, 1);
-        page["extraData"] = json!(["links", "isOwner"]);
+        json::set(&mut page, "extraData", json!(["links", "isOwner"]));
         let query = json!([{"_name": "getObservable", "idOrName": id}, page]);
 
         match self.list::<Linked>(query, 1)?.pop() {
@@ -193,7 +193,7 @@ impl TheHive {
 
     fn query_one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
         let mut page = page(0, 1);
-        page["extraData"] = json!(["shareCount", "isOwner"]);
+        json::set(&mut page, "extraData", json!(["shareCount", "isOwner"]));
         operations.push(page);
         let operations = Value::from(operations);
         let (line, mut cases) = self.client.retry(|| {

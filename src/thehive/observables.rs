@@ -188,8 +188,8 @@ impl TheHive {
             None => self.client.post(&path, &observable)?,
             Some(FileUpload { file, zip_password }) => {
                 if let Some(password) = zip_password {
-                    observable["isZip"] = json!(true);
-                    observable["zipPassword"] = json!(password);
+                    json::set(&mut observable, "isZip", json!(true));
+                    json::set(&mut observable, "zipPassword", json!(password));
                 }
                 self.client
                     .post_form(&path, &observable, std::slice::from_ref(file))?
@@ -251,13 +251,13 @@ pub(super) fn batch_to_json(group: &ObservableBatch, is_five: bool) -> Value {
 
     let mut out = json!({"dataType": data_type, "tlp": tlp, "tags": tags, "ioc": ioc});
     if is_five {
-        out["pap"] = json!(pap);
+        json::set(&mut out, "pap", json!(pap));
     }
     if !data.is_empty() {
-        out["data"] = json!(data);
+        json::set(&mut out, "data", json!(data));
     }
     if !message.is_empty() {
-        out["message"] = json!(message);
+        json::set(&mut out, "message", json!(message));
     }
 
     out

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{ATTRIBUTE_ROWS, ROWS, Server, for_each_row, read_list};
 use crate::http::{PageRequest, PagedList, RowOrder};
-use crate::json::Element;
+use crate::json::{self, Element};
 use crate::misp::chunks::attribute_id;
 use crate::misp::wire::{Attribute, Event, Object, Proposal, unwrap_row};
 use crate::misp::{ContentOptions, EventContent, IndexEntry, Window};
@@ -83,13 +83,13 @@ impl Server {
 
         let mut body = json!({"sort": "id", "direction": "asc"});
         if window.published_only {
-            body["published"] = json!(1);
+            json::set(&mut body, "published", json!(1));
         }
         for only in &window.only {
-            body[only.filter] = json!(only.values);
+            json::set(&mut body, only.filter, json!(only.values));
         }
         if let Some(field) = since {
-            body[field] = json!(window.since);
+            json::set(&mut body, field, json!(window.since));
         }
 
         let line = format!("POST {}{PATH}", self.url);
@@ -132,8 +132,8 @@ impl Server {
         keep: &mut dyn FnMut(Element<T>) -> Option<K>,
     ) -> Result<(Vec<K>, Option<usize>)> {
         let mut body = body.clone();
-        body["limit"] = json!(page.limit);
-        body["page"] = json!(page.number);
+        json::set(&mut body, "limit", json!(page.limit));
+        json::set(&mut body, "page", json!(page.number));
 
         self.post_query(path, &body, |answer| {
             let total = answer.header("x-result-count").parse().ok();
@@ -312,7 +312,7 @@ impl Server {
             "returnFormat": "json", "eventid": uuid, "deleted": [0, 1], "order": "Attribute.id asc",
         });
         if look.sightings {
-            body["includeSightings"] = json!(1);
+            json::set(&mut body, "includeSightings", json!(1));
         }
 
         let list = PagedList {
