@@ -53,8 +53,8 @@ pub enum HttpErrorKind {
         message: String,
         /// Its `errors`, where it lists them.
         errors: Box<Value>,
-        /// The `Location` header, which MISP sends with some refusals.
-        location: Option<Box<str>>,
+        /// True if it has a `Location` header, as some of MISP's.
+        has_location: bool,
         /// Seconds after which it may be asked again, if it says that.
         wait: Option<u32>,
     },
@@ -446,7 +446,7 @@ mod tests {
             kind,
             message: "No.".into(),
             errors: Box::default(),
-            location: None,
+            has_location: false,
             wait,
         }
     }
@@ -594,7 +594,7 @@ mod tests {
             kind: RefusalKind::Plain,
             message: "No.".into(),
             errors: Box::new(json!({"value": ["bad"]})),
-            location: None,
+            has_location: false,
             wait: None,
         };
 

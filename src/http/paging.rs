@@ -149,7 +149,7 @@ mod tests {
             kind: RefusalKind::Plain,
             message: "no".to_owned(),
             errors: Box::default(),
-            location: None,
+            has_location: false,
             wait: None,
         };
 

@@ -102,10 +102,7 @@ impl Response {
 
     fn into_refusal(self) -> HttpErrorKind {
         let status = self.response.status().as_u16();
-        let location = Some(self.header(LOCATION.as_str()))
-            .filter(|location| !location.is_empty())
-            .map(Into::into);
-
+        let has_location = !self.header(LOCATION.as_str()).is_empty();
         let wait = ["x-rate-limit-reset", "retry-after"]
             .iter()
             .find_map(|name| self.header(name).trim().parse().ok());
@@ -136,7 +133,7 @@ impl Response {
             kind,
             message,
             errors: Box::new(errors),
-            location,
+            has_location,
             wait,
         }
     }

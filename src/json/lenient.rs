@@ -30,6 +30,13 @@ pub fn describe_kind(value: &Value) -> &'static str {
     }
 }
 
+/// Sets a member of an object.
+pub fn set(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(members) = object {
+        members.insert(name.to_owned(), value);
+    }
+}
+
 /// A scalar; a list or an object with nothing in it is null, since PHP writes what is empty in many
 /// ways, and what is in one is passed over.
 struct ScalarShape<F> {
@@ -320,6 +327,16 @@ pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     Element::deserialize(deserializer).map(Element::into_option)
+}
+
+/// Reads an object; anything else as one of which nothing is said.
+///
+/// # Errors
+/// Only where the JSON itself is broken.
+pub fn object_or_default<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(object(deserializer)?.unwrap_or_default())
 }
 
 /// Hands over the elements of a list; of any other value none.

@@ -16,7 +16,7 @@ const MOST_TEXT: usize = 4 << 20;
 const MOST_IN_REPORTS: usize = 4 << 20;
 
 /// A part of an event: at most 5,000 attributes with about 4 MiB of text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Chunk {
     /// Attributes, those in objects too.
     pub rows: Vec<AttributeRow>,
@@ -59,21 +59,17 @@ pub struct ParentObject {
 
 /// Gathers rows and hands them over in chunks.
 pub struct ChunkBuffer<'c> {
-    rows: Vec<AttributeRow>,
+    gathered: Chunk,
     text: usize,
-    reports: Vec<Report>,
     in_reports: usize,
-    reports_left_out: u64,
-    without_objects: Option<String>,
     progress: Delivery,
     on: &'c mut dyn FnMut(Chunk) -> Result<()>,
 }
 
 /// What was handed over so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Delivery {
     /// Nothing: reading can begin anew.
-    #[default]
     Nothing,
     /// Chunks, with attributes up to this number; 0 if they have no numbers.
     UpTo(u64),
@@ -84,15 +80,11 @@ enum Delivery {
 impl<'c> ChunkBuffer<'c> {
     /// Nothing is gathered yet; `on` gets the chunks.
     pub fn new(on: &'c mut dyn FnMut(Chunk) -> Result<()>) -> Self {
-        let (rows, reports, progress) = (Vec::new(), Vec::new(), Delivery::default());
         Self {
-            rows,
+            gathered: Chunk::default(),
             text: 0,
-            reports,
             in_reports: 0,
-            reports_left_out: 0,
-            without_objects: None,
-            progress,
+            progress: Delivery::Nothing,
             on,
         }
     }
@@ -144,59 +136,52 @@ impl<'c> ChunkBuffer<'c> {
             Element::Bad(_) => 0,
         };
 
-        if self.rows.len() == MOST_ROWS || self.text + text > MOST_TEXT {
+        if self.gathered.rows.len() == MOST_ROWS || self.text + text > MOST_TEXT {
             self.deliver_rows()?;
         }
         self.text += text;
-        self.rows.push(AttributeRow { attribute, within });
+        self.gathered.rows.push(AttributeRow { attribute, within });
 
         Ok(())
     }
 
     /// Takes a report, if there is room for it.
     pub fn add_report(&mut self, report: Element<Report>) {
-        let fits = |report: &Report| {
-            self.in_reports + report.name.len() + report.content.len() <= MOST_IN_REPORTS
-        };
+        let size = |report: &Report| report.name.len() + report.content.len();
+        let fits = |report: &Report| self.in_reports + size(report) <= MOST_IN_REPORTS;
         match report.into_option().filter(fits) {
             Some(report) => {
-                self.in_reports += report.name.len() + report.content.len();
-                self.reports.push(report);
+                self.in_reports += size(&report);
+                self.gathered.reports.push(report);
             }
-            None => self.reports_left_out += 1,
+            None => self.gathered.reports_left_out += 1,
         }
     }
 
     /// Notes why the objects of the event cannot be read.
     pub fn note_missing_objects(&mut self, why: String) {
-        self.without_objects = Some(why);
+        self.gathered.without_objects = Some(why);
     }
 
     /// Hands over the rows there are, if any.
     pub fn deliver_rows(&mut self) -> Result<()> {
-        if self.rows.is_empty() {
+        let rows = std::mem::take(&mut self.gathered.rows);
+        if rows.is_empty() {
             return Ok(());
         }
 
-        let highest = self
-            .rows
+        let highest = rows
             .iter()
             .filter_map(|row| attribute_number(&row.attribute))
             .max()
             .unwrap_or(0);
 
         let progress = Delivery::UpTo(self.highest_delivered().max(highest));
-        let rows = std::mem::take(&mut self.rows);
-        let chunk = Chunk {
-            rows,
-            reports: Vec::new(),
-            reports_left_out: 0,
-            without_objects: None,
-            is_last: false,
-        };
-
         self.text = 0;
-        let handed = (self.on)(chunk);
+        let handed = (self.on)(Chunk {
+            rows,
+            ..Chunk::default()
+        });
         self.progress = if handed.is_ok() {
             progress
         } else {
@@ -208,30 +193,18 @@ impl<'c> ChunkBuffer<'c> {
 
     /// Hands over the last chunk.
     pub fn finish(self) -> Result<()> {
-        let Self {
-            rows,
-            reports,
-            reports_left_out,
-            without_objects,
-            on,
-            ..
-        } = self;
-
-        on(Chunk {
-            rows,
-            reports,
-            reports_left_out,
-            without_objects,
+        (self.on)(Chunk {
             is_last: true,
+            ..self.gathered
         })
     }
 
     /// Forgets what was gathered and not handed over, since it comes again.
     pub fn clear_pending(&mut self) {
-        self.rows.clear();
-        self.text = 0;
-        self.reports.clear();
-        (self.in_reports, self.reports_left_out) = (0, 0);
+        self.gathered.rows.clear();
+        self.gathered.reports.clear();
+        self.gathered.reports_left_out = 0;
+        (self.text, self.in_reports) = (0, 0);
     }
 
     /// The highest number of an attribute that was handed over; 0 for none.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::changes::{AttachmentPayload, AttributePatch, EventHeader, EventPatch};
 use super::draft::AttributeDraft;
 use super::tag_resolution::TagResolution;
+use crate::json;
 
 /// An event that should be, without its attributes.
 pub fn event(uuid: &Uuid, header: &EventHeader<'_>, names: &TagResolution) -> Value {
@@ -38,15 +39,15 @@ pub fn attribute(
     });
 
     if let Some(place) = &attribute.place {
-        sent["object_relation"] = json!(place.relation);
+        json::set(&mut sent, "object_relation", json!(place.relation));
     }
     if let Some(content) = content {
-        sent["uuid"] = json!(content.uuid);
-        sent["type"] = json!(content.kind);
-        sent["object_relation"] = json!(content.kind);
-        sent["value"] = json!(content.value);
-        sent["to_ids"] = json!(content.kind == "malware-sample");
-        sent["data"] = json!(content.data);
+        json::set(&mut sent, "uuid", json!(content.uuid));
+        json::set(&mut sent, "type", json!(content.kind));
+        json::set(&mut sent, "object_relation", json!(content.kind));
+        json::set(&mut sent, "value", json!(content.value));
+        json::set(&mut sent, "to_ids", json!(content.kind == "malware-sample"));
+        json::set(&mut sent, "data", json!(content.data));
     }
 
     sent
@@ -71,16 +72,16 @@ pub fn object(uuid: &Uuid, attributes: Vec<Value>) -> Value {
 pub fn event_patch(head: &EventPatch) -> Value {
     let mut sent = json!({});
     if let Some(info) = &head.info {
-        sent["info"] = json!(info);
+        json::set(&mut sent, "info", json!(info));
     }
     if let Some(level) = head.threat_level {
-        sent["threat_level_id"] = json!(level.to_string());
+        json::set(&mut sent, "threat_level_id", json!(level.to_string()));
     }
     if let Some(analysis) = head.analysis {
-        sent["analysis"] = json!(analysis.to_string());
+        json::set(&mut sent, "analysis", json!(analysis.to_string()));
     }
     if head.close {
-        sent["distribution"] = json!("0");
+        json::set(&mut sent, "distribution", json!("0"));
     }
     insert_tag_changes(&mut sent, &head.add_tags, &head.drop_tags);
 
@@ -92,16 +93,16 @@ pub fn event_patch(head: &EventPatch) -> Value {
 pub fn attribute_patch(uuid: &Uuid, change: &AttributePatch) -> Value {
     let mut sent = json!({"uuid": uuid});
     if let Some(to_ids) = change.to_ids {
-        sent["to_ids"] = json!(to_ids);
+        json::set(&mut sent, "to_ids", json!(to_ids));
     }
     if let Some(comment) = &change.comment {
-        sent["comment"] = json!(comment);
+        json::set(&mut sent, "comment", json!(comment));
     }
     if let Some(deleted) = change.deleted {
-        sent["deleted"] = json!(u8::from(deleted));
+        json::set(&mut sent, "deleted", json!(u8::from(deleted)));
     }
     if change.close {
-        sent["distribution"] = json!("0");
+        json::set(&mut sent, "distribution", json!("0"));
     }
     insert_tag_changes(&mut sent, &change.add_tags, &change.drop_tags);
 
@@ -119,7 +120,7 @@ fn insert_tag_changes(sent: &mut Value, add: &[String], drop: &[String]) {
         .chain(add.iter().map(|name| json!({"name": name})))
         .collect();
     if !all.is_empty() {
-        sent["Tag"] = Value::Array(all);
+        json::set(sent, "Tag", Value::Array(all));
     }
 }
 

@@ -6,10 +6,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::cases::{filter, is, is_one_of, oldest_first, page};
 use super::observables::{ObservableBatch, batch_to_json};
 use super::{Alert, TheHive, ensure_id};
 use crate::http::{HttpError, Response};
-use crate::json::Element;
+use crate::json::{self, Element};
 
 /// Alerts of a page of [`TheHive::fetch_alerts_since`].
 pub const ALERTS_PAGE: usize = 500;
@@ -80,10 +81,7 @@ impl TheHive {
             return Ok((alerts, unreadable));
         }
         let names: Vec<String> = events.iter().map(Uuid::to_string).collect();
-        let filter = own_alerts_filter(
-            source,
-            json!({"_in": {"_field": "sourceRef", "_values": names}}),
-        );
+        let filter = own_alerts_filter(source, Some(is_one_of("sourceRef", &names)));
         let listed = self.query_alerts(vec![filter], 0, events.len() + TWINS)?;
         let events: HashSet<&Uuid> = events.iter().collect();
         let of = |source_ref: &str| {
@@ -122,11 +120,10 @@ impl TheHive {
     ) -> Result<Vec<Element<Alert>>> {
         let since = |field: &str| json!({"_gte": {"_field": field, "_value": since_ms}});
         let date = json!({"_or": [since("_createdAt"), since("_updatedAt")]});
-        let filter = own_alerts_filter(source, if since_ms > 0 { date } else { Value::Null });
-        let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
+        let filter = own_alerts_filter(source, (since_ms > 0).then_some(date));
 
         self.query_alerts(
-            vec![filter, sort],
+            vec![filter, oldest_first()],
             page.saturating_mul(ALERTS_PAGE),
             ALERTS_PAGE,
         )
@@ -153,7 +150,7 @@ impl TheHive {
     ) -> Result<Vec<Element<Alert>>> {
         let mut query = vec![json!({"_name": "listAlert"})];
         query.extend(operations);
-        query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
+        query.push(page(from, number));
         self.named_list(query.into(), number)
             .context("reading the alerts")
     }
@@ -180,25 +177,18 @@ impl TheHive {
             observables: alert.observables.iter().map(|group| batch_to_json(group, is_five)).collect::<Vec<_>>(),
         });
 
-        if let Some(fields) = body.as_object_mut() {
-            fields.extend(
-                alert
-                    .external_link
-                    .iter()
-                    .map(|link| ("externalLink".to_owned(), link.as_str().into())),
+        if let Some(link) = &alert.external_link {
+            json::set(&mut body, "externalLink", json!(link));
+        }
+        if let Some(name) = &alert.case_template {
+            json::set(&mut body, "caseTemplate", json!(name));
+        }
+        if is_five {
+            json::set(
+                &mut body,
+                "procedures",
+                alert.procedures.iter().map(procedure).collect::<Value>(),
             );
-
-            fields.extend(
-                alert
-                    .case_template
-                    .iter()
-                    .map(|name| ("caseTemplate".to_owned(), name.as_str().into())),
-            );
-
-            if is_five {
-                let procedures: Vec<Value> = alert.procedures.iter().map(procedure).collect();
-                fields.insert("procedures".to_owned(), procedures.into());
-            }
         }
 
         parse_created_alert(self.client.post(path, &body)?)
@@ -247,11 +237,10 @@ impl TheHive {
 }
 
 /// The filter for our alerts of a source, and what else they must be.
-fn own_alerts_filter(source: &str, more: Value) -> Value {
-    let is = |field: &str, value: &str| json!({"_is": {"_field": field, "_value": value}});
-    let mut all = vec![is("type", TYPE), is("source", source)];
-    all.extend(Some(more).filter(|more| !more.is_null()));
-    json!({"_name": "filter", "_and": all})
+fn own_alerts_filter(source: &str, more: Option<Value>) -> Value {
+    let mut conditions = vec![is("type", TYPE), is("source", source)];
+    conditions.extend(more);
+    filter(&conditions)
 }
 
 fn procedure(procedure: &Procedure) -> Value {

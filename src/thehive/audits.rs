@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::TheHive;
+use super::cases::{filter, is_one_of, page};
 use crate::json::{self, Element};
 
 /// Observables asked for at once.
@@ -53,8 +54,8 @@ impl TheHive {
         for some in observables.chunks(OBSERVABLES) {
             let query = json!([
                 {"_name": "listAudit"},
-                {"_name": "filter", "_in": {"_field": "objectId", "_values": some}},
-                {"_name": "page", "from": 0, "to": MOST},
+                filter(&[is_one_of("objectId", some)]),
+                page(0, MOST),
             ]);
 
             let audits = self

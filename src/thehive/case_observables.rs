@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::TheHive;
+use super::cases::{filter, is, is_one_of, oldest_first, page};
 use super::wire::Observable;
 use crate::json::Element;
 
@@ -49,8 +50,7 @@ impl Asked for Asking<'_> {
     fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
         let since = since.map(|since| json!({"_gte": {"_field": "_createdAt", "_value": since}}));
         let mut query = build_ioc_query(self.case, since);
-        query.push(json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]}));
-        query.push(json!({"_name": "page", "from": 0, "to": number}));
+        query.extend([oldest_first(), page(0, number)]);
 
         self.thehive
             .list(query.into(), number)
@@ -83,14 +83,12 @@ impl TheHive {
     /// What stopped the reading.
     pub fn fetch_iocs_by_value(&self, case: &str, values: &[&str], files: bool) -> Result<Page> {
         let mut all = Vec::new();
-        let files = files.then(|| json!({"_is": {"_field": "dataType", "_value": super::FILE}}));
-        let of_values = values
-            .chunks(VALUES)
-            .map(|some| json!({"_in": {"_field": "data", "_values": some}}));
+        let files = files.then(|| is("dataType", super::FILE));
+        let of_values = values.chunks(VALUES).map(|some| is_one_of("data", some));
 
-        for filter in of_values.chain(files) {
-            let mut query = build_ioc_query(case, Some(filter));
-            query.push(json!({"_name": "page", "from": 0, "to": MOST}));
+        for condition in of_values.chain(files) {
+            let mut query = build_ioc_query(case, Some(condition));
+            query.push(page(0, MOST));
             all.extend(
                 self.list(query.into(), MOST)
                     .context("asking for observables by their values")?,
@@ -102,15 +100,11 @@ impl TheHive {
 }
 
 fn build_ioc_query(case: &str, more: Option<Value>) -> Vec<Value> {
-    let flagged = json!({"_is": {"_field": "ioc", "_value": true}});
-    let filter = match more {
-        Some(more) => json!({"_name": "filter", "_and": [flagged, more]}),
-        None => json!({"_name": "filter", "_is": {"_field": "ioc", "_value": true}}),
-    };
+    let conditions: Vec<Value> = [is("ioc", true)].into_iter().chain(more).collect();
     vec![
         json!({"_name": "getCase", "idOrName": case}),
         json!({"_name": "observables"}),
-        filter,
+        filter(&conditions),
     ]
 }
 
@@ -118,42 +112,28 @@ fn build_ioc_query(case: &str, more: Option<Value>) -> Vec<Value> {
 /// one that brings nothing new. A count that is smaller shows nothing but that one lost its flag
 /// meanwhile.
 fn read_until_complete(asked: &mut impl Asked) -> Result<CaseObservables> {
-    let mut read = Read::default();
-    let mut incomplete = None;
-
-    for is_patient in [false, true] {
-        if is_patient {
-            read = Read::default();
-        }
+    let mut is_patient = false;
+    loop {
+        let mut read = Read::default();
         read.read_pages(asked, is_patient)?;
+        let all = read.all;
 
-        incomplete = match asked.count() {
-            Ok(count) if count <= read.all.len() as u64 => {
-                return Ok(CaseObservables {
-                    all: read.all,
-                    incomplete: None,
-                });
+        let incomplete = match asked.count() {
+            Ok(count) if count <= all.len() as u64 => None,
+            Ok(_) if !is_patient => {
+                is_patient = true;
+                continue;
             }
             Ok(count) => Some(format!(
                 "TheHive counts {count} IOC observables, and gave {}",
-                read.all.len()
+                all.len()
             )),
-            Err(error) => {
-                let why = format!(
-                    "TheHive does not say how many IOC observables the case has: {error:#}"
-                );
-                return Ok(CaseObservables {
-                    all: read.all,
-                    incomplete: Some(why),
-                });
-            }
+            Err(error) => Some(format!(
+                "TheHive does not say how many IOC observables the case has: {error:#}"
+            )),
         };
+        return Ok(CaseObservables { all, incomplete });
     }
-
-    Ok(CaseObservables {
-        all: read.all,
-        incomplete,
-    })
 }
 
 #[derive(Default)]
@@ -169,12 +149,9 @@ impl Read {
         loop {
             let page = asked.fetch_page(since, number)?;
             let (length, known) = (page.len(), self.all.len());
-            let last = page.iter().rev().find_map(|one| {
-                if let Element::Good(one) = one {
-                    one.created_at
-                } else {
-                    None
-                }
+            let last = page.iter().rev().find_map(|one| match one {
+                Element::Good(one) => one.created_at,
+                Element::Bad(_) => None,
             });
 
             for one in page {

@@ -2,14 +2,14 @@
 //! one before gave.
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::wire::{AlertOrigin, Observable};
 use super::write_error::is_not_found;
 use super::{TheHive, explain_failure, is_id};
 use crate::http::{HttpError, Response};
-use crate::json::{Element, JsonStream};
+use crate::json::{self, Element, JsonStream};
 
 /// An observable with what it belongs to.
 #[derive(Deserialize)]
@@ -56,6 +56,38 @@ pub const NO_CASE: &str =
     "the case does not exist, or the user of \"thehive_key\" may not see it (organisation?)";
 const QUERY: &str = "api/v1/query?name=cortex-misp";
 
+/// The part of a list that is asked for.
+pub(super) fn page(from: usize, number: usize) -> Value {
+    json!({"_name": "page", "from": from, "to": from.saturating_add(number)})
+}
+
+/// The order in which nothing new comes before what was read.
+pub(super) fn oldest_first() -> Value {
+    json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]})
+}
+
+/// The condition that a field has this value.
+pub(super) fn is(field: &str, value: impl Into<Value>) -> Value {
+    json!({"_is": {"_field": field, "_value": value.into()}})
+}
+
+/// The condition that a field has one of these values.
+pub(super) fn is_one_of(field: &str, values: &[impl Serialize]) -> Value {
+    json!({"_in": {"_field": field, "_values": values}})
+}
+
+/// What all these conditions hold for.
+pub(super) fn filter(conditions: &[Value]) -> Value {
+    match conditions {
+        [condition] => {
+            let mut filter = condition.clone();
+            json::set(&mut filter, "_name", json!("filter"));
+            filter
+        }
+        conditions => json!({"_name": "filter", "_and": conditions}),
+    }
+}
+
 impl TheHive {
     /// A case, by its id, with `extraData.shareCount` and `extraData.isOwner`, which tell whether
     /// the case is shared and whose it is. It is asked for as TheHive 4's own web interface does,
@@ -83,8 +115,7 @@ impl TheHive {
             crate::secret::truncate_text(id, 40)
         );
 
-        let query =
-            json!([{"_name": "getCase", "idOrName": id}, {"_name": "page", "from": 0, "to": 1}]);
+        let query = json!([{"_name": "getCase", "idOrName": id}, page(0, 1)]);
 
         self.client.retry(|| match self.query(&query) {
             Ok(answer) => {
@@ -106,9 +137,8 @@ impl TheHive {
     /// # Errors
     /// What stopped the asking.
     pub fn has_case_template(&self, name: &str) -> Result<bool> {
-        let is_it = json!({"_name": "filter", "_is": {"_field": "name", "_value": name}});
-        let query =
-            json!([{"_name": "listCaseTemplate"}, is_it, {"_name": "page", "from": 0, "to": 1}]);
+        let is_it = filter(&[is("name", name)]);
+        let query = json!([{"_name": "listCaseTemplate"}, is_it, page(0, 1)]);
         Ok(!self.list::<AlertOrigin>(query, 1)?.is_empty())
     }
 
@@ -123,7 +153,8 @@ impl TheHive {
     pub fn fetch_observable(&self, id: &str) -> Result<(Observable, Option<Value>)> {
         ensure!(is_id(id), "the job's \"_id\" is not that of an observable");
         self.user()?;
-        let page = json!({"_name": "page", "from": 0, "to": 1, "extraData": ["links", "isOwner"]});
+        let mut page = page(0, 1);
+        json::set(&mut page, "extraData", json!(["links", "isOwner"]));
         let query = json!([{"_name": "getObservable", "idOrName": id}, page]);
 
         match self.list::<Linked>(query, 1)?.pop() {
@@ -161,9 +192,9 @@ impl TheHive {
     }
 
     fn query_one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
-        operations.push(
-            json!({"_name": "page", "from": 0, "to": 1, "extraData": ["shareCount", "isOwner"]}),
-        );
+        let mut page = page(0, 1);
+        json::set(&mut page, "extraData", json!(["shareCount", "isOwner"]));
+        operations.push(page);
         let operations = Value::from(operations);
         let (line, mut cases) = self.client.retry(|| {
             let answer =
@@ -187,8 +218,8 @@ impl TheHive {
         let query = json!([
             {"_name": "getCase", "idOrName": case},
             {"_name": "alerts"},
-            {"_name": "filter", "_is": {"_field": "type", "_value": super::alerts::TYPE}},
-            {"_name": "page", "from": 0, "to": ALERTS},
+            filter(&[is("type", super::alerts::TYPE)]),
+            page(0, ALERTS),
         ]);
 
         self.list(query, ALERTS)

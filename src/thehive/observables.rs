@@ -8,9 +8,10 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
+use super::cases::{filter, is, is_one_of, oldest_first, page};
 use super::wire::{Attachment, Observable};
 use super::{FILE, Refusal, TheHive, ensure_id, is_id};
-use crate::http::{FormFile, HttpError, Response};
+use crate::http::{FormFile, HttpError, PagedList, RowOrder};
 use crate::json::{self, Element};
 
 /// Observables of a page.
@@ -52,6 +53,25 @@ pub struct AddResult {
     pub refused: Vec<(String, Refusal)>,
 }
 
+/// What observables are added to, by its `_id`.
+#[derive(Clone, Copy, Debug)]
+pub enum Holder<'a> {
+    /// An alert.
+    Alert(&'a str),
+    /// A case.
+    Case(&'a str),
+}
+
+/// A file that goes with a group without values.
+#[derive(Clone, Copy)]
+pub struct FileUpload<'a> {
+    /// The file.
+    pub file: &'a FormFile,
+    /// With a password it is taken as a zip, and each file in it becomes an observable (both
+    /// versions understand that: TheHive 4's `v1/ObservableCtrl.scala`).
+    pub zip_password: Option<&'a str>,
+}
+
 impl TheHive {
     /// Those observables of an alert that can be read and have one of these values, in the form in
     /// which TheHive stores them (see [`super::ObservableTypes::identity_key`]), whatever their
@@ -68,8 +88,8 @@ impl TheHive {
         let mut found = Vec::new();
         for some in split(data, limit) {
             let most = some.len().saturating_mul(SAME);
-            let filter = json!({"_name": "filter", "_in": {"_field": "data", "_values": some}});
-            let listed = self.query_observables(alert, vec![filter], 0, most)?;
+            let filter = filter(&[is_one_of("data", some)]);
+            let listed = self.query_observables(alert, &[filter], 0, most)?;
             found.extend(listed.into_iter().filter_map(Element::into_option));
         }
 
@@ -94,7 +114,7 @@ impl TheHive {
     /// # Errors
     /// What stopped the reading.
     pub fn fetch_file_observables(&self, alert: &str) -> Result<Vec<Observable>> {
-        let filter = json!({"_name": "filter", "_is": {"_field": "dataType", "_value": FILE}});
+        let filter = filter(&[is("dataType", FILE)]);
         let mut files = Vec::new();
         self.for_each_matching(alert, Some(filter), &mut |one| {
             files.push(one);
@@ -109,31 +129,27 @@ impl TheHive {
         filter: Option<Value>,
         on: &mut dyn FnMut(Observable) -> Result<()>,
     ) -> Result<()> {
-        let sort = json!({"_name": "sort", "_fields": [{"_createdAt": "asc"}, {"_id": "asc"}]});
-        let operations: Vec<Value> = filter.into_iter().chain([sort]).collect();
-        let (mut from, mut first) = (0, None);
+        let operations: Vec<Value> = filter.into_iter().chain([oldest_first()]).collect();
+        let list = PagedList {
+            limit: PAGE,
+            order: RowOrder::Name(|row: &Element<Observable>| row.id(|one| &one.id)),
+            repeated: "TheHive sends the same page again and again",
+        };
 
-        loop {
-            let page = self.query_observables(alert, operations.clone(), from, PAGE)?;
-            let is_last = page.len() < PAGE;
-            let page: Vec<Observable> = page.into_iter().filter_map(Element::into_option).collect();
-            let begins = page.first().map(|one| one.id.clone());
-            ensure!(
-                from == 0 || begins.is_none() || begins != first,
-                "TheHive sends the same page again and again"
-            );
-            page.into_iter().try_for_each(&mut *on)?;
-            if is_last {
-                return Ok(());
-            }
-            (from, first) = (from + PAGE, begins);
-        }
+        list.for_each_page(
+            |page| self.query_observables(alert, &operations, page.offset(), page.limit),
+            |page| {
+                let mut rows = page.rows.into_iter().filter_map(Element::into_option);
+                rows.try_for_each(&mut *on)?;
+                Ok(!page.is_full)
+            },
+        )
     }
 
     fn query_observables(
         &self,
         alert: &str,
-        operations: Vec<Value>,
+        operations: &[Value],
         from: usize,
         number: usize,
     ) -> Result<Vec<Element<Observable>>> {
@@ -142,112 +158,49 @@ impl TheHive {
             json!({"_name": "getAlert", "idOrName": alert}),
             json!({"_name": "observables"}),
         ];
-        query.extend(operations);
-        query.push(json!({"_name": "page", "from": from, "to": from.saturating_add(number)}));
+        query.extend_from_slice(operations);
+        query.push(page(from, number));
 
         self.named_list(query.into(), number)
             .context("reading the observables of an alert")
     }
 
-    /// Adds observables to an alert, in one call, each by itself: some may be refused while others
-    /// are added.
+    /// Adds observables to an alert or a case, in one call, each by itself: some may be refused
+    /// while others are added. With a file, what a group without values says of it.
     ///
     /// # Errors
     /// See [`super::WriteError`]; TheHive 5 refuses the whole group for one value that is too long.
     pub fn add_observables(
         &self,
-        alert: &str,
+        holder: Holder<'_>,
         group: &ObservableBatch,
+        file: Option<FileUpload<'_>>,
     ) -> Result<AddResult, HttpError> {
-        self.client
-            .post(
-                &self.alert_observables_path(alert)?,
-                &batch_to_json(group, self.is_five_for_write()?),
-            )
-            .and_then(parse_added)
-    }
+        let is_five = self.is_five_for_write()?;
+        let path = match holder {
+            Holder::Case(id) => format!("api/v1/case/{}/observable", ensure_id(id)?),
+            Holder::Alert(id) if is_five => format!("api/v1/alert/{}/observable", ensure_id(id)?),
+            Holder::Alert(id) => format!("api/v1/alert/{}/artifact", ensure_id(id)?),
+        };
+        let mut observable = batch_to_json(group, is_five);
 
-    /// The same for a case.
-    ///
-    /// # Errors
-    /// See [`super::WriteError`].
-    pub fn add_observables_to_case(
-        &self,
-        case: &str,
-        group: &ObservableBatch,
-    ) -> Result<AddResult, HttpError> {
-        self.client
-            .post(
-                &case_observables_path(case)?,
-                &batch_to_json(group, self.is_five_for_write()?),
-            )
-            .and_then(parse_added)
-    }
-
-    /// Adds a file to an alert, with what a group without values says of it. With a password it is
-    /// taken as a zip, and each file in it becomes an observable (both versions understand that:
-    /// TheHive 4's `v1/ObservableCtrl.scala`).
-    ///
-    /// # Errors
-    /// See [`super::WriteError`].
-    pub fn add_file(
-        &self,
-        alert: &str,
-        group: &ObservableBatch,
-        file: &FormFile,
-        zip_password: Option<&str>,
-    ) -> Result<AddResult, HttpError> {
-        self.post_file(
-            &self.alert_observables_path(alert)?,
-            group,
-            file,
-            zip_password,
-        )
-    }
-
-    /// The same for a case.
-    ///
-    /// # Errors
-    /// See [`super::WriteError`].
-    pub fn add_file_to_case(
-        &self,
-        case: &str,
-        group: &ObservableBatch,
-        file: &FormFile,
-        zip_password: Option<&str>,
-    ) -> Result<AddResult, HttpError> {
-        self.post_file(&case_observables_path(case)?, group, file, zip_password)
-    }
-
-    fn post_file(
-        &self,
-        path: &str,
-        group: &ObservableBatch,
-        file: &FormFile,
-        zip_password: Option<&str>,
-    ) -> Result<AddResult, HttpError> {
-        let mut observable = batch_to_json(group, self.is_five_for_write()?);
-        if let (Some(fields), Some(password)) = (observable.as_object_mut(), zip_password) {
-            fields.extend([
-                ("isZip".to_owned(), true.into()),
-                ("zipPassword".to_owned(), password.into()),
-            ]);
-        }
-
-        self.client
-            .post_form(path, &observable, std::slice::from_ref(file))
-            .and_then(parse_added)
-    }
-
-    /// Where the observables of an alert are added.
-    fn alert_observables_path(&self, alert: &str) -> Result<String, HttpError> {
-        let kind = if self.is_five_for_write()? {
-            "observable"
-        } else {
-            "artifact"
+        let answer = match file {
+            None => self.client.post(&path, &observable)?,
+            Some(FileUpload { file, zip_password }) => {
+                if let Some(password) = zip_password {
+                    json::set(&mut observable, "isZip", json!(true));
+                    json::set(&mut observable, "zipPassword", json!(password));
+                }
+                self.client
+                    .post_form(&path, &observable, std::slice::from_ref(file))?
+            }
         };
 
-        Ok(format!("api/v1/alert/{}/{kind}", ensure_id(alert)?))
+        let line = answer.request_line().to_owned();
+        let Answered(added) = answer
+            .read_as()
+            .map_err(|error| HttpError::unreadable_answer(line, &error))?;
+        Ok(added)
     }
 
     /// Changes fields of many observables alike: all of them, or none if one is not there (404;
@@ -284,11 +237,6 @@ impl TheHive {
     }
 }
 
-/// Where the observables of a case are added.
-fn case_observables_path(case: &str) -> Result<String, HttpError> {
-    Ok(format!("api/v1/case/{}/observable", ensure_id(case)?))
-}
-
 /// A group as it is sent.
 pub(super) fn batch_to_json(group: &ObservableBatch, is_five: bool) -> Value {
     let ObservableBatch {
@@ -302,11 +250,14 @@ pub(super) fn batch_to_json(group: &ObservableBatch, is_five: bool) -> Value {
     } = group;
 
     let mut out = json!({"dataType": data_type, "tlp": tlp, "tags": tags, "ioc": ioc});
-    if let Some(fields) = out.as_object_mut() {
-        fields.extend(is_five.then(|| ("pap".to_owned(), json!(pap))));
-        fields.extend((!data.is_empty()).then(|| ("data".to_owned(), json!(data))));
-        fields
-            .extend((!message.is_empty()).then(|| ("message".to_owned(), message.as_str().into())));
+    if is_five {
+        json::set(&mut out, "pap", json!(pap));
+    }
+    if !data.is_empty() {
+        json::set(&mut out, "data", json!(data));
+    }
+    if !message.is_empty() {
+        json::set(&mut out, "message", json!(message));
     }
 
     out
@@ -330,14 +281,6 @@ fn split<'d>(data: &'d [&'d str], limit: usize) -> Vec<&'d [&'d str]> {
     }
 
     parts
-}
-
-fn parse_added(answer: Response) -> Result<AddResult, HttpError> {
-    let line = answer.request_line().to_owned();
-    let Answered(added) = answer
-        .read_as()
-        .map_err(|error| HttpError::unreadable_answer(line, &error))?;
-    Ok(added)
 }
 
 /// The answer to observables that were added: a list of them, or what was added and what was not

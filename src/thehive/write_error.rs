@@ -151,7 +151,7 @@ mod tests {
             kind: RefusalKind::Named(kind.into()),
             message: message.to_owned(),
             errors: Box::default(),
-            location: None,
+            has_location: false,
             wait: None,
         };
 

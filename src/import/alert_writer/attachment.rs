@@ -17,7 +17,7 @@ use crate::misp::Misp;
 use crate::report::ledger::Verdict;
 use crate::sample;
 use crate::thehive::wire::Observable;
-use crate::thehive::{AddResult, FILE, ObservableBatch, TheHive, WriteError};
+use crate::thehive::{AddResult, FILE, FileUpload, Holder, ObservableBatch, TheHive, WriteError};
 use crate::worker;
 
 /// What a zip adds to its file at most, in bytes, beside a thousandth: its directory, and names.
@@ -395,8 +395,12 @@ impl AlertWriter<'_> {
         let group = self.file_batch(&file.observable);
         let (form, password) = build_upload_form(file, came)?;
         let values = 1 + came.bytes.len() / BYTES_OF_A_VALUE;
+        let upload = Some(FileUpload {
+            file: &form,
+            zip_password: password,
+        });
         let to_case =
-            &|hive: &TheHive, case: &str| hive.add_file_to_case(case, &group, &form, password);
+            &|hive: &TheHive, case: &str| hive.add_observables(Holder::Case(case), &group, upload);
         if let Some(doubt) = self.put_into_case(values, to_case)? {
             return Ok(Attempt::Unclear(doubt));
         }
@@ -404,7 +408,7 @@ impl AlertWriter<'_> {
         match self
             .desk
             .write(self.common.part, |hive| {
-                hive.add_file(id, &group, &form, password)
+                hive.add_observables(Holder::Alert(id), &group, upload)
             })
             .map_err(WriteError::from_http_error)
         {

@@ -12,7 +12,7 @@ use crate::import::observable_diff::{self, Alike, IndexedBatch, ObservableAction
 use crate::import::patience;
 use crate::report::ledger::Verdict;
 use crate::thehive::wire::{Alert, Observable};
-use crate::thehive::{AddResult, ObservableTypes, Refusal, TheHive, WriteError};
+use crate::thehive::{AddResult, Holder, ObservableTypes, Refusal, TheHive, WriteError};
 
 /// What one look's worth of work has at hand.
 pub(super) struct WriteBatch<'r> {
@@ -195,7 +195,7 @@ impl AlertWriter<'_> {
     ) -> Result<Option<Doubt>> {
         let values = parcel.places.len();
         if let Some(doubt) = self.put_into_case(values, &|hive, case| {
-            hive.add_observables_to_case(case, &parcel.group)
+            hive.add_observables(Holder::Case(case), &parcel.group, None)
         })? {
             return Ok(Some(doubt));
         }
@@ -204,7 +204,7 @@ impl AlertWriter<'_> {
         match self
             .desk
             .write(self.common.part, |hive| {
-                hive.add_observables(round.id, &parcel.group)
+                hive.add_observables(Holder::Alert(round.id), &parcel.group, None)
             })
             .map_err(WriteError::from_http_error)
         {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{HASHES, MANIFEST, event_file_name, md5_hex, read_pieces};
 use crate::files;
 use crate::http::ReadError;
-use crate::json::Element;
+use crate::json::{self, Element};
 use crate::misp::changes::{AttachmentSource, AttributePatch, EventChanges, EventPatch};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
@@ -179,12 +179,11 @@ impl Folder {
         uuid: &Uuid,
         on: &mut dyn FnMut(Element<Attribute>),
     ) -> Result<Event> {
-        let mut each = |element, object: &str| match element {
-            Element::Good(attribute) => on(Element::Good(Attribute {
+        let mut each = |element: Element<Attribute>, object: &str| {
+            on(element.map(|attribute| Attribute {
                 object_id: object.to_owned(),
                 ..attribute
-            })),
-            Element::Bad(_) => on(element),
+            }));
         };
 
         let mut on = |piece| {
@@ -250,12 +249,16 @@ impl Folder {
         let header = &changes.header;
         let extends = header.extends.map(|uuid| uuid.to_string());
         let mut event = request_bodies::event(&changes.uuid, header, &TagResolution::default());
-        event["publish_timestamp"] = json!("0");
-        event["timestamp"] = json!(self.clock.now.to_string());
-        event["extends_uuid"] = json!(extends.unwrap_or_default());
-        event["Orgc"] = header.organisation.clone();
-        event["Attribute"] = json!([]);
-        event["Object"] = json!([]);
+        json::set(&mut event, "publish_timestamp", json!("0"));
+        json::set(&mut event, "timestamp", json!(self.clock.now.to_string()));
+        json::set(
+            &mut event,
+            "extends_uuid",
+            json!(extends.unwrap_or_default()),
+        );
+        json::set(&mut event, "Orgc", header.organisation.clone());
+        json::set(&mut event, "Attribute", json!([]));
+        json::set(&mut event, "Object", json!([]));
 
         json!({"Event": event})
     }
@@ -432,9 +435,9 @@ impl EventFileEditor<'_> {
         let content = attachments.load_payload(attribute)?;
         let mut body =
             request_bodies::attribute(attribute, content.as_ref(), &TagResolution::default());
-        body["timestamp"] = json!(self.timestamp);
-        body["deleted"] = json!(false);
-        body["disable_correlation"] = json!(false);
+        json::set(&mut body, "timestamp", json!(self.timestamp));
+        json::set(&mut body, "deleted", json!(false));
+        json::set(&mut body, "disable_correlation", json!(false));
         Ok(body)
     }
 
@@ -467,7 +470,7 @@ impl EventFileEditor<'_> {
             Some(at) => at,
             None => {
                 let mut object = request_bodies::object(&place.object, Vec::new());
-                object["timestamp"] = json!(self.timestamp);
+                json::set(&mut object, "timestamp", json!(self.timestamp));
                 objects.push(object);
                 objects.len() - 1
             }
@@ -488,9 +491,9 @@ impl EventFileEditor<'_> {
 
     fn patch_attribute(&mut self, uuid: &Uuid, change: &AttributePatch) {
         let mut patch = request_bodies::attribute_patch(uuid, change);
-        patch["timestamp"] = json!(self.timestamp);
+        json::set(&mut patch, "timestamp", json!(self.timestamp));
         if let Some(deleted) = change.deleted {
-            patch["deleted"] = json!(deleted);
+            json::set(&mut patch, "deleted", json!(deleted));
         }
 
         for list in attribute_lists(self.event) {
@@ -564,7 +567,12 @@ fn patch_members(holder: &mut Map<String, Value>, patch: Value) {
     let Some(list) = list.as_array_mut() else {
         return;
     };
-    let name = |tag: &Value| tag["name"].as_str().unwrap_or_default().to_lowercase();
+    let name = |tag: &Value| {
+        tag.get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_lowercase()
+    };
 
     for tag in tags {
         list.retain(|known| name(known) != name(&tag));

@@ -1,7 +1,7 @@
 //! What a server says to a key: its version, the account behind the key and its role, the sharing
 //! groups it may use.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{Server, advise_shorter_url, for_each_row};
@@ -24,13 +24,17 @@ pub struct VersionInfo {
 }
 
 /// The account behind the key, `users/view/me`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct Account {
     /// The user.
+    #[serde(rename = "User", deserialize_with = "json::object_or_default")]
     pub user: User,
     /// The user's role as it is, whatever the key.
+    #[serde(rename = "Role", deserialize_with = "json::object_or_default")]
     pub role: Role,
     /// The user's organisation.
+    #[serde(rename = "Organisation", deserialize_with = "json::object_or_default")]
     pub organisation: Organisation,
 }
 
@@ -120,18 +124,6 @@ impl VersionInfo {
     }
 }
 
-/// The answer to `users/view/me`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Whoami {
-    #[serde(rename = "User", deserialize_with = "json::object")]
-    user: Option<User>,
-    #[serde(rename = "Role", deserialize_with = "json::object")]
-    role: Option<Role>,
-    #[serde(rename = "Organisation", deserialize_with = "json::object")]
-    organisation: Option<Organisation>,
-}
-
 /// A sharing group.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -153,7 +145,10 @@ impl Server {
             let date = time::parse_http_date(&answer.header("date"));
             let expires = time::parse_iso(&answer.header("x-auth-key-expiration"));
             let said = answer.read_value()?;
-            let version = said["version"].as_str().map(ToOwned::to_owned);
+            let version = said
+                .get("version")
+                .and_then(|version| version.as_str())
+                .map(ToOwned::to_owned);
             let version = version.with_context(|| {
                 let help = self
                     .page_in_url()
@@ -175,24 +170,14 @@ impl Server {
     /// # Errors
     /// That the server does not say.
     pub fn fetch_account(&self) -> Result<Account> {
-        let (
-            line,
-            Whoami {
-                user,
-                role,
-                organisation,
-            },
-        ) = self.get("users/view/me.json", |answer| {
-            Ok((answer.request_line().to_owned(), answer.read_as()?))
-        })?;
-
-        let organisation = organisation.filter(|organisation| !organisation.uuid.is_empty());
-        let organisation =
-            organisation.with_context(|| format!("{line}: the answer names no organisation"))?;
-        Ok(Account {
-            user: user.unwrap_or_default(),
-            role: role.unwrap_or_default(),
-            organisation,
+        self.get("users/view/me.json", |answer| {
+            let line = answer.request_line().to_owned();
+            let account: Account = answer.read_as()?;
+            ensure!(
+                !account.organisation.uuid.is_empty(),
+                "{line}: the answer names no organisation"
+            );
+            Ok(account)
         })
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::rest_search::{count_withheld, without_default_filters};
 use super::{ATTRIBUTE_ROWS, ROWS, Server, WITHOUT, for_each_row, read_list};
 use crate::http::{PageRequest, PagedList, RowOrder};
-use crate::json::{Element, JsonStream};
+use crate::json::{self, Element, JsonStream};
 use crate::misp::chunks::attribute_id;
 use crate::misp::wire::{self, Attribute, Event, EventPart, Object, Proposal, unwrap_row};
 use crate::misp::{ContentOptions, EventContent, IndexEntry, Window};
@@ -84,13 +84,13 @@ impl Server {
 
         let mut body = json!({"sort": "id", "direction": "asc"});
         if window.published_only {
-            body["published"] = json!(1);
+            json::set(&mut body, "published", json!(1));
         }
         for only in &window.only {
-            body[only.filter] = json!(only.values);
+            json::set(&mut body, only.filter, json!(only.values));
         }
         if let Some(field) = since {
-            body[field] = json!(window.since);
+            json::set(&mut body, field, json!(window.since));
         }
 
         let line = format!("POST {}{PATH}", self.url);
@@ -133,8 +133,8 @@ impl Server {
         keep: &mut dyn FnMut(Element<T>) -> Option<K>,
     ) -> Result<(Vec<K>, Option<usize>)> {
         let mut body = body.clone();
-        body["limit"] = json!(page.limit);
-        body["page"] = json!(page.number);
+        json::set(&mut body, "limit", json!(page.limit));
+        json::set(&mut body, "page", json!(page.number));
 
         self.post_query(path, &body, |answer| {
             let total = answer.header("x-result-count").parse().ok();
@@ -314,7 +314,7 @@ impl Server {
             "eventid": uuid, "deleted": [0, 1], "order": "Attribute.id asc",
         }));
         if look.sightings {
-            body["includeSightings"] = json!(1);
+            json::set(&mut body, "includeSightings", json!(1));
         }
 
         let list = PagedList {

@@ -100,16 +100,15 @@ impl Server {
             };
 
             // A number asks for the taxonomy that has it.
-            let is_meant = |one: &Taxonomy| one.namespace.eq_ignore_ascii_case(namespace);
-            let Some(taxonomy) = taxonomy.filter(is_meant) else {
+            if !taxonomy.namespace.eq_ignore_ascii_case(namespace) {
                 continue;
-            };
+            }
             let is_whole = taxonomy.exclusive == Some(true);
-            let of = entries
+            let tags = entries
                 .iter()
                 .filter(|entry| is_whole || entry.exclusive_predicate == Some(true));
             exclusive.extend(
-                of.filter_map(|entry| predicate_of(&entry.tag))
+                tags.filter_map(|entry| predicate_of(&entry.tag))
                     .map(ToOwned::to_owned),
             );
         }
@@ -178,8 +177,8 @@ const MOST_LISTS: usize = 100;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Described {
-    #[serde(rename = "Taxonomy", deserialize_with = "json::object")]
-    taxonomy: Option<Taxonomy>,
+    #[serde(rename = "Taxonomy", deserialize_with = "json::object_or_default")]
+    taxonomy: Taxonomy,
     #[serde(deserialize_with = "json::objects")]
     entries: Vec<Entry>,
 }

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::http::PageRequest;
+use crate::json;
 
 /// Every filter that keeps something out of a search of attributes, objects or events, or that adds
 /// the tags of an event to its attributes (MISP's `RestSearchComponent.php`).
@@ -67,11 +68,11 @@ const FILTERS: [&str; 48] = [
 pub(super) fn without_default_filters(asked: Value) -> Value {
     let mut body = json!({"returnFormat": "json"});
     for filter in FILTERS {
-        body[filter] = json!(false);
+        json::set(&mut body, filter, json!(false));
     }
     if let Value::Object(asked) = asked {
         for (name, value) in asked {
-            body[name] = value;
+            json::set(&mut body, &name, value);
         }
     }
     body

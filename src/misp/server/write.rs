@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Server, error_mentions, explain_error};
 use crate::http::{self, HttpError, HttpErrorKind};
-use crate::json::Element;
+use crate::json::{self, Element};
 use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::request_bodies;
@@ -32,14 +32,17 @@ impl Server {
     pub fn add_sighting(&self, attribute: &Uuid, moment: Option<i64>) -> anyhow::Result<()> {
         let mut body = json!({"source": SOURCE, "type": "0"});
         if let Some(moment) = moment {
-            body["timestamp"] = json!(moment);
+            json::set(&mut body, "timestamp", json!(moment));
         }
         let answer = self
             .client
             .post(&format!("sightings/add/{attribute}"), &body)
             .map_err(explain_error)?;
         let said = answer.read_value()?;
-        let message = said["message"].as_str().unwrap_or("MISP does not say why");
+        let message = said
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or("MISP does not say why");
         ensure!(said.get("Sighting").is_some(), "{message}");
 
         Ok(())
@@ -53,7 +56,7 @@ fn object_body(attributes: &[&AttributeDraft], bodies: Vec<Value>) -> Value {
     };
     let is_closed = attributes.iter().all(|one| one.is_closed);
     let mut body = request_bodies::object(&place.object, bodies);
-    body["distribution"] = json!(if is_closed { "0" } else { "5" });
+    json::set(&mut body, "distribution", json!(if is_closed { "0" } else { "5" }));
     body
 }
 
@@ -147,12 +150,16 @@ impl ServerWriter<'_> {
     fn add_event(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let header = &self.changes.header;
         let mut event = request_bodies::event(&self.changes.uuid, header, self.names);
-        event["distribution"] = json!(header.distribution.to_string());
+        json::set(
+            &mut event,
+            "distribution",
+            json!(header.distribution.to_string()),
+        );
         if let Some(group) = header.sharing_group {
-            event["sharing_group_id"] = json!(group.to_string());
+            json::set(&mut event, "sharing_group_id", json!(group.to_string()));
         }
         if let Some(extends) = &header.extends {
-            event["extends_uuid"] = json!(extends);
+            json::set(&mut event, "extends_uuid", json!(extends));
         }
         let body = json!({"Event": event});
         (self.underway)(&sending.as_if_unanswered([]));
@@ -180,7 +187,7 @@ impl ServerWriter<'_> {
             &failure.cause,
             HttpErrorKind::Refused {
                 status: 404,
-                location: Some(_),
+                has_location: true,
                 ..
             }
         );
@@ -298,19 +305,19 @@ impl ServerWriter<'_> {
         }
 
         let mut event = head;
-        event["uuid"] = json!(self.changes.uuid);
+        json::set(&mut event, "uuid", json!(self.changes.uuid));
         if !loose.is_empty() {
-            event["Attribute"] = json!(loose);
+            json::set(&mut event, "Attribute", json!(loose));
         }
         if !objects.is_empty() {
             let objects = objects.into_iter().map(|(uuid, attributes)| {
                 let mut object = json!({"uuid": uuid, "Attribute": attributes});
                 if self.changes.closed_objects.contains(&uuid) {
-                    object["distribution"] = json!("0");
+                    json::set(&mut object, "distribution", json!("0"));
                 }
                 object
             });
-            event["Object"] = objects.collect();
+            json::set(&mut event, "Object", objects.collect::<Value>());
         }
 
         let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
@@ -601,7 +608,11 @@ impl ServerWriter<'_> {
         content: Option<&AttachmentPayload>,
     ) -> Value {
         let mut body = request_bodies::attribute(attribute, content, self.names);
-        body["distribution"] = json!(attribute.distribution().to_string());
+        json::set(
+            &mut body,
+            "distribution",
+            json!(attribute.distribution().to_string()),
+        );
         body
     }
 }

@@ -178,7 +178,9 @@ fn read_event_object(
 
         match key {
             "Attribute" => read_parts(source, &mut |element| {
-                on_part(EventPart::Attribute(Box::new(merge_tag_lists(element))))
+                on_part(EventPart::Attribute(Box::new(
+                    element.map(Attribute::merge_tag_lists),
+                )))
             })?,
             "Object" => source.visit_items_lenient(&mut read_object, &mut |element| {
                 on_part(EventPart::Object(element))
@@ -217,7 +219,7 @@ fn read_object(source: &mut JsonStream<'_>) -> Result<Element<Object>> {
             };
 
             if attributes.len() < MOST_IN_OBJECT && text <= MOST_TEXT_IN_OBJECT {
-                attributes.push(merge_tag_lists(element));
+                attributes.push(element.map(Attribute::merge_tag_lists));
             } else {
                 beyond += 1;
             }
@@ -228,21 +230,11 @@ fn read_object(source: &mut JsonStream<'_>) -> Result<Element<Object>> {
         Ok(true)
     })?;
 
-    Ok(match object {
-        Element::Good(object) => Element::Good(Object {
-            attributes,
-            beyond,
-            ..object
-        }),
-        bad @ Element::Bad(_) => bad,
-    })
-}
-
-fn merge_tag_lists(element: Element<Attribute>) -> Element<Attribute> {
-    match element {
-        Element::Good(attribute) => Element::Good(attribute.merge_tag_lists()),
-        bad @ Element::Bad(_) => bad,
-    }
+    Ok(object.map(|object| Object {
+        attributes,
+        beyond,
+        ..object
+    }))
 }
 
 fn check_uuid(uuid: &str, asked: &Uuid) -> Result<()> {

@@ -12,7 +12,8 @@ use cortex_misp::sample;
 use cortex_misp::secret::Secret;
 use cortex_misp::thehive::wire::Observable;
 use cortex_misp::thehive::{
-    ALERTS_PAGE, Alert, NewAlert, ObservableBatch, Procedure, TheHive, WriteError,
+    ALERTS_PAGE, Alert, FileUpload, Holder, NewAlert, ObservableBatch, Procedure, TheHive,
+    WriteError,
 };
 use cortex_misp::time::Clock;
 use serde_json::{Map, Value, json};
@@ -504,8 +505,12 @@ fn observables_are_added_each_by_itself() {
         );
         for to_case in [false, true] {
             let add = |group: &ObservableBatch| match to_case {
-                true => thehive.add_observables_to_case(&case, group).unwrap(),
-                false => thehive.add_observables(&alert, group).unwrap(),
+                true => thehive
+                    .add_observables(Holder::Case(&case), group, None)
+                    .unwrap(),
+                false => thehive
+                    .add_observables(Holder::Alert(&alert), group, None)
+                    .unwrap(),
             };
             let added = add(&first);
             assert_eq!(
@@ -556,19 +561,41 @@ fn a_file_is_added_as_it_is_or_out_of_a_zip() {
         let mut files = group("file", &[]);
         files.message = "a sample".to_owned();
         let added = thehive
-            .add_file(&alert, &files, &file("ev\"il\r\n.exe", CONTENT), None)
+            .add_observables(
+                Holder::Alert(&alert),
+                &files,
+                Some(FileUpload {
+                    file: &file("ev\"il\r\n.exe", CONTENT),
+                    zip_password: None,
+                }),
+            )
             .unwrap();
         assert_eq!(added.there, ["file:ev_il__.exe"]);
         let again = thehive
-            .add_file(&alert, &files, &file("b.exe", CONTENT), None)
+            .add_observables(
+                Holder::Alert(&alert),
+                &files,
+                Some(FileUpload {
+                    file: &file("b.exe", CONTENT),
+                    zip_password: None,
+                }),
+            )
             .unwrap();
         assert_eq!(
             (again.there.len(), again.refused[0].0.as_str()),
             (0, "file:b.exe")
         );
         let zip = sample::pack("c.exe", &"0".repeat(32), b"content").unwrap();
-        let zipped =
-            |password| thehive.add_file(&alert, &files, &file("c.zip", &zip), Some(password));
+        let zipped = |password| {
+            thehive.add_observables(
+                Holder::Alert(&alert),
+                &files,
+                Some(FileUpload {
+                    file: &file("c.zip", &zip),
+                    zip_password: Some(password),
+                }),
+            )
+        };
         assert!(matches!(
             WriteError::from_http_error(zipped("wrong").unwrap_err()),
             WriteError::Unclear(_)
@@ -606,7 +633,11 @@ fn observables_are_changed_and_deleted() {
         let thehive = open(&fake);
         let alert = made(&thehive);
         thehive
-            .add_observables(&alert, &group("ip", &["192.0.2.1", "192.0.2.2"]))
+            .add_observables(
+                Holder::Alert(&alert),
+                &group("ip", &["192.0.2.1", "192.0.2.2"]),
+                None,
+            )
             .unwrap();
         let ids: Vec<String> = thehive
             .fetch_observables_by_value(&alert, &["192.0.2.1", "192.0.2.2"])

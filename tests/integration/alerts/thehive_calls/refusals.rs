@@ -76,7 +76,11 @@ fn an_observable_that_is_refused_is_told_by_its_value_or_refuses_its_group() {
         let five = is_five(&fake);
         let thehive = open(&fake);
         let alert = made(&thehive);
-        let result = thehive.add_observables(&alert, &group("other", &["good", "bad"]));
+        let result = thehive.add_observables(
+            Holder::Alert(&alert),
+            &group("other", &["good", "bad"]),
+            None,
+        );
         if five {
             assert_eq!(meant(result), "content");
         } else {
@@ -88,7 +92,7 @@ fn an_observable_that_is_refused_is_told_by_its_value_or_refuses_its_group() {
             assert!(!added.refused[0].1.is_duplicate() && added.refused[0].1.is_final());
         }
         assert_eq!(
-            meant(thehive.add_observables(&alert, &group("jarm", &["x"]))),
+            meant(thehive.add_observables(Holder::Alert(&alert), &group("jarm", &["x"]), None)),
             "content"
         );
         assert_eq!(fake.world().observables.len(), usize::from(!five));
@@ -102,7 +106,7 @@ fn what_is_gone_and_what_is_denied() {
         let thehive = open(&fake);
         let alert = made(&thehive);
         thehive
-            .add_observables(&alert, &group("ip", &["192.0.2.1"]))
+            .add_observables(Holder::Alert(&alert), &group("ip", &["192.0.2.1"]), None)
             .unwrap();
         let observable = thehive
             .fetch_observables_by_value(&alert, &["192.0.2.1"])
@@ -117,11 +121,19 @@ fn what_is_gone_and_what_is_denied() {
         );
         assert_eq!(meant(thehive.delete_observable("~999")), "gone");
         assert_eq!(
-            meant(thehive.add_observables("~999", &group("ip", &["192.0.2.2"]))),
+            meant(thehive.add_observables(
+                Holder::Alert("~999"),
+                &group("ip", &["192.0.2.2"]),
+                None
+            )),
             "denied"
         );
         assert_eq!(
-            meant(thehive.add_observables_to_case("~999", &group("ip", &["192.0.2.2"]))),
+            meant(thehive.add_observables(
+                Holder::Case("~999"),
+                &group("ip", &["192.0.2.2"]),
+                None
+            )),
             "denied"
         );
         let reader = open_as(&fake, READER_KEY, None);
@@ -133,7 +145,11 @@ fn what_is_gone_and_what_is_denied() {
             );
             assert_eq!(meant(denied.change_alert(&alert, &change)), "denied");
             assert_eq!(
-                meant(denied.add_observables(&alert, &group("ip", &["192.0.2.2"]))),
+                meant(denied.add_observables(
+                    Holder::Alert(&alert),
+                    &group("ip", &["192.0.2.2"]),
+                    None
+                )),
                 "denied"
             );
             if five {
@@ -242,7 +258,11 @@ fn a_write_is_never_repeated() {
             });
             assert_eq!(meant(thehive.create_alert(&new)), "unclear", "{what:?}");
             assert_eq!(
-                meant(thehive.add_observables(&alert, &group("ip", &["192.0.2.2"]))),
+                meant(thehive.add_observables(
+                    Holder::Alert(&alert),
+                    &group("ip", &["192.0.2.2"]),
+                    None
+                )),
                 "unclear",
                 "{what:?}"
             );
@@ -290,8 +310,12 @@ fn nothing_is_sent_to_the_path_of_what_is_no_id() {
                 thehive.change_alert(id, &change),
                 thehive.change_observables(&[id], &fields(change.clone())),
                 thehive.delete_observable(id),
-                thehive.add_observables(id, &ip).map(drop),
-                thehive.add_observables_to_case(id, &ip).map(drop),
+                thehive
+                    .add_observables(Holder::Alert(id), &ip, None)
+                    .map(drop),
+                thehive
+                    .add_observables(Holder::Case(id), &ip, None)
+                    .map(drop),
                 thehive.add_procedure(id, &procedure),
             ];
             assert!(results.iter().all(Result::is_err), "{id}");
