@@ -16,7 +16,7 @@ const LONGEST_NAME: usize = 100;
 const NAMED: usize = 3;
 
 /// What the message has to say if several tags name a connection each.
-pub(super) fn describe_several_targets(
+pub fn describe_several_targets(
     connections: &[ConnectionConfig],
     input: &ExportInput,
 ) -> Option<String> {
@@ -118,7 +118,7 @@ impl<'t> Addressees<'t> {
 /// The connections that the case's tags name; all, if there is none. What the job names counts
 /// more. A tag that nobody can have meant is passed over, so that one from outside does not stop an
 /// export, unless there are only such.
-pub(super) fn select_connections(
+pub fn select_connections(
     connections: Vec<ConnectionConfig>,
     input: &ExportInput,
     parameter: Option<&str>,
@@ -163,7 +163,7 @@ pub(super) fn select_connections(
 
 /// Names the tags that are meant as words of this program and say nothing, and those that stand in
 /// the wrong place.
-pub(super) fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
+pub fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
     let is_mistyped_event = |tag: &&String| tags::mistyped_word(tag) == Some(tags::EVENT);
     for tag in input.case.tags.iter().filter(is_mistyped_event) {
         run.warn(format!(

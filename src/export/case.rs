@@ -117,7 +117,6 @@ pub fn read_id(data: &Value) -> Result<String> {
 }
 
 /// When the case was created, in milliseconds; empty if its data do not say.
-#[must_use]
 pub fn created_millis(data: &Value) -> String {
     read_integer(data, &["_createdAt", "createdAt"])
         .map(|milliseconds| milliseconds.to_string())
@@ -130,7 +129,6 @@ fn read_integer(data: &Value, names: &[&str]) -> Option<i64> {
 
 impl ExportInput {
     /// True if TheHive shows parts of the case to other organisations only.
-    #[must_use]
     pub fn is_shared(&self) -> bool {
         self.whole.as_ref().is_err_and(|why| why == SHARED)
     }

@@ -24,7 +24,7 @@ const GONE: &str = "the case is not there any more";
 impl ConnectionExport<'_> {
     /// Asks TheHive for what is to be retracted, and notes in `wanted` what is an IOC all the same.
     /// None if nothing is to be retracted; else why nothing may be, if so.
-    pub(super) fn recheck_retractions(
+    pub fn recheck_retractions(
         &self,
         plan: &Plan,
         decided: &[Option<Verdict>],

@@ -13,7 +13,7 @@ use crate::misp::draft::AttributeDraft;
 impl ConnectionExport<'_> {
     /// Notes the comments that earlier exports wrote, for attributes that have another one than
     /// they are to have: in what is wanted, and in the same as it is settled in the event.
-    pub(super) fn note_former(
+    pub fn note_former(
         &self,
         held: Option<&EventContent>,
         settled: &mut EventDraft,

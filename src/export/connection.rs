@@ -32,40 +32,40 @@ use crate::types::{MispCapabilities, Overrides};
 
 /// The export to one connection.
 #[derive(Clone, Copy)]
-pub(super) struct ConnectionExport<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) network: &'a HttpContext,
-    pub(super) ids: &'a Ids,
-    pub(super) settings: &'a Settings,
-    pub(super) overrides: &'a Overrides,
-    pub(super) input: &'a ExportInput,
-    pub(super) thehive: Option<&'a TheHive>,
-    pub(super) url: Option<&'a str>,
-    pub(super) part: &'a ConnectionReporter,
-    pub(super) dry_run: bool,
+pub struct ConnectionExport<'a> {
+    pub connection: &'a Connection,
+    pub network: &'a HttpContext,
+    pub ids: &'a Ids,
+    pub settings: &'a Settings,
+    pub overrides: &'a Overrides,
+    pub input: &'a ExportInput,
+    pub thehive: Option<&'a TheHive>,
+    pub url: Option<&'a str>,
+    pub part: &'a ConnectionReporter,
+    pub dry_run: bool,
     /// An event that the job says to be this case's.
-    pub(super) confirmed: Option<Uuid>,
+    pub confirmed: Option<Uuid>,
     /// True if a tag of the case names that event on another connection of this export.
-    pub(super) is_confirmed_elsewhere: bool,
+    pub is_confirmed_elsewhere: bool,
     /// True inside an event that is another case's.
-    pub(super) is_guest: bool,
+    pub is_guest: bool,
     /// The connection's name, if it is not the first one to its MISP: its events there are its own.
-    pub(super) named: Option<&'a str>,
+    pub named: Option<&'a str>,
     /// The organisation of TheHive that the export is for; empty if the job does not say it.
-    pub(super) organisation: &'a str,
+    pub organisation: &'a str,
 }
 
 /// What was wanted, what became of it, and what stopped the writing, if anything did.
-pub(super) struct ExportResult {
-    pub(super) mapped: MappedEvent,
-    pub(super) plan: Plan,
-    pub(super) outcome: Vec<AttributeResult>,
-    pub(super) retracted: Vec<Verdict>,
+pub struct ExportResult {
+    pub mapped: MappedEvent,
+    pub plan: Plan,
+    pub outcome: Vec<AttributeResult>,
+    pub retracted: Vec<Verdict>,
     /// The event afterwards.
-    pub(super) after: Option<EventContent>,
+    pub after: Option<EventContent>,
     /// The event's line in the report; none if there is no event.
-    pub(super) event: Option<EventRow>,
-    pub(super) stopped: Option<anyhow::Error>,
+    pub event: Option<EventRow>,
+    pub stopped: Option<anyhow::Error>,
 }
 
 impl ExportResult {
@@ -104,7 +104,7 @@ enum WriteOutcome {
 }
 
 impl ConnectionExport<'_> {
-    pub(super) fn run(&self) -> Result<()> {
+    pub fn run(&self) -> Result<()> {
         if let Some(why) = &self.input.unread {
             self.part
                 .add_failure(format!("the case may have more IOCs than were read: {why}"));
@@ -147,7 +147,7 @@ impl ConnectionExport<'_> {
         done.stopped
     }
 
-    pub(super) fn is_public(&self) -> bool {
+    pub fn is_public(&self) -> bool {
         !matches!(self.connection.target, connections::Target::Server { .. })
     }
 
@@ -168,7 +168,7 @@ impl ConnectionExport<'_> {
         Ok((misp, types))
     }
 
-    pub(super) fn map_case(
+    pub fn map_case(
         &self,
         decided: &[Option<Verdict>],
         types: &MispCapabilities,
@@ -668,7 +668,7 @@ impl ConnectionExport<'_> {
 
     /// An event that is not ours to write is read only, and what it holds already is no export
     /// either.
-    pub(super) fn make_plan(
+    pub fn make_plan(
         &self,
         misp: &Misp,
         wanted: &EventDraft,

@@ -23,12 +23,12 @@ use crate::types::{self, equal};
 
 const DELETED: &str = "deleted in MISP";
 /// How a remark begins on what MISP made of an attribute when it took it.
-pub(super) const STORED: &str = "MISP stored it otherwise than it was sent";
+pub const STORED: &str = "MISP stored it otherwise than it was sent";
 /// The most of a value that a remark quotes, in characters.
 const LONGEST_VALUE: usize = 100;
 
 /// What an event holds, by uuid and by value.
-pub(super) struct EventIndex<'a> {
+pub struct EventIndex<'a> {
     by_uuid: HashMap<Uuid, &'a Attribute>,
     /// By type and value, as MISP tells values apart: what others added, and our own loose
     /// attributes.
@@ -51,7 +51,7 @@ enum Owner {
 }
 
 impl<'a> EventIndex<'a> {
-    pub(super) fn new(held: &'a EventContent, ids: &Ids) -> Self {
+    pub fn new(held: &'a EventContent, ids: &Ids) -> Self {
         let attributes = &held.attributes;
         let mut by_uuid = HashMap::with_capacity(attributes.len());
         let mut by_value = HashMap::new();
@@ -102,7 +102,7 @@ impl<'a> EventIndex<'a> {
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a
     /// whole, nothing is added.
-    pub(super) fn decide_actions(
+    pub fn decide_actions(
         &self,
         wanted: &[AttributeDraft],
         rules: &DiffContext<'_>,
@@ -135,7 +135,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// What is to be done with a wanted attribute.
-    pub(super) fn decide_action(
+    pub fn decide_action(
         &self,
         wanted: &AttributeDraft,
         rules: &DiffContext<'_>,
@@ -178,7 +178,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// The attribute that stands for a wanted one: its own, or else the one that has its value.
-    pub(super) fn find_counterpart(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
+    pub fn find_counterpart(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
         let own = self.find_by_uuid(wanted);
         let live = own.filter(|held| held.deleted != Some(true));
         live.or_else(|| self.find_by_value(wanted).map(|(_, there)| there))
@@ -194,7 +194,7 @@ impl<'a> EventIndex<'a> {
 
     /// The comment of the attribute of ours that stands for a wanted one, without the mark of a
     /// retraction.
-    pub(super) fn comment_of(&self, wanted: &AttributeDraft) -> Option<String> {
+    pub fn comment_of(&self, wanted: &AttributeDraft) -> Option<String> {
         let by_value = || {
             self.find_by_value(wanted)
                 .filter(|(whose, _)| *whose != Owner::Theirs)
@@ -207,7 +207,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// True if a wanted attribute is there with our uuid.
-    pub(super) fn has_by_uuid(&self, wanted: &AttributeDraft) -> bool {
+    pub fn has_by_uuid(&self, wanted: &AttributeDraft) -> bool {
         self.find_by_uuid(wanted).is_some()
     }
 
@@ -304,7 +304,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// The TLP tag and the distribution, towards the stricter.
-    pub(super) fn tightening_patch(
+    pub fn tightening_patch(
         &self,
         wanted: &AttributeDraft,
         held: &Attribute,
@@ -416,7 +416,7 @@ impl<'a> EventIndex<'a> {
 
     /// What MISP made of an attribute that was added just now, if that is not what was sent: nobody
     /// else can have changed it.
-    pub(super) fn describe_stored_difference(
+    pub fn describe_stored_difference(
         &self,
         wanted: &AttributeDraft,
         rules: &DiffContext<'_>,
@@ -428,7 +428,7 @@ impl<'a> EventIndex<'a> {
     }
 
     /// The attribute of that uuid, soft-deleted or not.
-    pub(super) fn get(&self, uuid: &Uuid) -> Option<&'a Attribute> {
+    pub fn get(&self, uuid: &Uuid) -> Option<&'a Attribute> {
         self.by_uuid.get(uuid).copied()
     }
 }
@@ -487,7 +487,7 @@ fn is_ours_to_revive(held: &Attribute) -> bool {
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when
 /// their TLP demands it.
-pub(super) fn tighten_retained(
+pub fn tighten_retained(
     wanted: &EventDraft,
     steps: &[AttributeAction],
     held: &EventContent,
@@ -524,7 +524,7 @@ pub(super) fn tighten_retained(
 }
 
 /// The tags that are passed on with what they are on: a local tag marks it for nobody else.
-pub(super) fn shared_tags<'t>(
+pub fn shared_tags<'t>(
     tags: impl Iterator<Item = (&'t str, bool)>,
 ) -> impl Iterator<Item = &'t str> {
     tags.filter(|(_, is_local)| !is_local).map(|(name, _)| name)
@@ -567,7 +567,7 @@ fn has_shared_tag<'t>(tags: impl Iterator<Item = (&'t str, bool)>, name: &str) -
 }
 
 /// What MISP did not take of a new attribute.
-pub(super) fn describe_unfinished(change: &AttributePatch) -> String {
+pub fn describe_unfinished(change: &AttributePatch) -> String {
     let words = [
         (
             "tags",
@@ -587,7 +587,7 @@ pub(super) fn describe_unfinished(change: &AttributePatch) -> String {
 }
 
 /// What changes on the event itself, and what differs and is left.
-pub(super) fn event_patch(
+pub fn event_patch(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,

@@ -79,7 +79,6 @@ pub struct Doubts {
 
 impl Doubts {
     /// True if an attribute may stand for one of them.
-    #[must_use]
     pub fn may_match(&self, value: &str, is_in_object: bool) -> bool {
         let value = equal::equality_key(value);
         let is_like = |doubt: &String| value.contains(doubt.as_str()) || doubt.contains(&value);
@@ -95,7 +94,6 @@ impl EventDraft {
     }
 
     /// Every tag that this export may have to set anywhere.
-    #[must_use]
     pub fn event_and_attribute_tags(&self) -> Vec<&str> {
         let mut all: Vec<&str> = self.event_tags().collect();
         all.extend(
@@ -132,7 +130,6 @@ impl EventDraft {
     /// have used it elsewhere, and MISP stores none twice
     /// (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`). What is there under one
     /// of its fall-backs keeps that; what is not there and whose uuid is `taken` gets the next one.
-    #[must_use]
     pub fn resolve_uuids(
         &self,
         held: Option<&EventContent>,

@@ -13,10 +13,7 @@ use crate::misp::EventContent;
 use crate::misp::tag_resolution::{TagResolution, predicate_of};
 
 /// The namespaces of which tags that are wanted may exclude each other, or others that are there.
-pub(super) fn namespaces_to_check(
-    wanted: &EventDraft,
-    held: Option<&EventContent>,
-) -> BTreeSet<String> {
+pub fn namespaces_to_check(wanted: &EventDraft, held: Option<&EventContent>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let of_event = held
         .map(|held| shared_tags(held.event.tags_with_local_flag()).collect())
@@ -61,7 +58,7 @@ fn collect_rival_namespaces(wanted: &[String], held: Vec<&str>, found: &mut BTre
 }
 
 /// Leaves one tag of those that exclude each other in the case itself, and says which go.
-pub(super) fn drop_rivals(wanted: &mut EventDraft, names: &TagResolution) -> Vec<String> {
+pub fn drop_rivals(wanted: &mut EventDraft, names: &TagResolution) -> Vec<String> {
     let mut told = BTreeSet::new();
     let of_attributes = wanted
         .attributes
@@ -84,7 +81,7 @@ pub(super) fn drop_rivals(wanted: &mut EventDraft, names: &TagResolution) -> Vec
 }
 
 /// What is said of a tag that is not set beside another.
-pub(super) fn describe_conflict(tag: &str, rival: &str) -> String {
+pub fn describe_conflict(tag: &str, rival: &str) -> String {
     format!(
         "the tag {tag} is not set beside {rival}: MISP allows one value of {}",
         predicate_of(tag).unwrap_or(tag)

@@ -48,21 +48,21 @@ const HASHES: [&str; 21] = [
 
 /// What the objects of a case are made of.
 #[derive(Debug, Default)]
-pub(super) struct FileObjects {
-    pub(super) objects: Vec<ObjectDraft>,
-    pub(super) attributes: Vec<AttributeDraft>,
+pub struct FileObjects {
+    pub objects: Vec<ObjectDraft>,
+    pub attributes: Vec<AttributeDraft>,
     /// Observables that no object can be made of, by their position.
-    pub(super) refused: BTreeMap<usize, Verdict>,
+    pub refused: BTreeMap<usize, Verdict>,
     /// Files that do not go out themselves, by the position of their observable.
-    pub(super) files: BTreeMap<usize, Verdict>,
+    pub files: BTreeMap<usize, Verdict>,
     /// Attributes of ours that stay whatever the options say: the files, each in both ways to send
     /// it.
-    pub(super) kept: Vec<AttributeDraft>,
-    pub(super) warnings: Vec<String>,
+    pub kept: Vec<AttributeDraft>,
+    pub warnings: Vec<String>,
 }
 
 /// Takes the observables that belong into `file` objects out of a list and makes those.
-pub(super) fn extract(
+pub fn extract(
     open: &mut Vec<(usize, &CaseObservable)>,
     event: &Uuid,
     context: &MappingContext<'_>,
@@ -97,7 +97,7 @@ pub(super) fn extract(
 }
 
 /// True for an observable that is a file, not a name.
-pub(super) fn is_file(ioc: &CaseObservable) -> bool {
+pub fn is_file(ioc: &CaseObservable) -> bool {
     ioc.observable.attachment.is_some() || ioc.observable.data_type == "file"
 }
 
@@ -489,7 +489,7 @@ fn add_group_object<'a>(
 }
 
 /// The link back to the case, which only the own organisation may see.
-pub(super) fn build_case_link(
+pub fn build_case_link(
     event: &Uuid,
     url: &str,
     number: &str,

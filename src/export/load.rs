@@ -148,7 +148,6 @@ pub fn check_unshared(case: &Value) -> Result<(), String> {
 
 /// The event of the one alert of an import that a case was made of, and the connection that the
 /// alert names. Alerts of other kinds that were merged into the case are about something else.
-#[must_use]
 pub fn select_origin(alerts: &[Element<AlertOrigin>]) -> Option<(String, Uuid)> {
     let of = |alert: &Element<AlertOrigin>| match alert {
         Element::Good(alert) if alert.kind != "misp" => None,

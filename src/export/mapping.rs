@@ -65,8 +65,8 @@ pub enum CaseLink<'a> {
     Public,
 }
 
-pub(super) const TLP: &str = "tlp";
-pub(super) const PAP: &str = "pap";
+pub const TLP: &str = "tlp";
+pub const PAP: &str = "pap";
 /// The longest comment that goes out, in characters: MISP's column holds 65,535 bytes.
 const LONGEST_COMMENT: usize = 10_000;
 /// The text that PHP takes for none: MISP refuses an event that is called so
@@ -78,7 +78,6 @@ const LONGEST_INFO: usize = 10_000;
 /// What is decided about each observable without asking any MISP: what is no IOC stays here, and so
 /// does what may not be passed on: where everyone can read it (`is_public`: a feed), or by
 /// `max_export_tlp`.
-#[must_use]
 pub fn decide_observables(
     input: &ExportInput,
     settings: &Settings,
@@ -93,7 +92,6 @@ pub fn decide_observables(
 }
 
 /// Why a case may not go out as a whole: the rule, and what is said.
-#[must_use]
 pub fn find_refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String)> {
     let told = |what: &str, is: &str, option: &str, most: &str| {
         format!("the case is {what}:{is}, and \"{option}\" is {most}: nothing is exported")
@@ -110,7 +108,6 @@ pub fn find_refusal(case: &Case, settings: &Settings) -> Option<(&'static str, S
 }
 
 /// Maps what is left of a case into the event of this uuid.
-#[must_use]
 pub fn build_event(
     input: &ExportInput,
     decided: &[Option<Verdict>],
@@ -351,7 +348,7 @@ fn build_content(
 
 impl MappingContext<'_> {
     /// What these observables are as attributes, by the table.
-    pub(super) fn map_observables(&self, iocs: &[(usize, &CaseObservable)]) -> types::Mapping {
+    pub fn map_observables(&self, iocs: &[(usize, &CaseObservable)]) -> types::Mapping {
         let given: Vec<_> = iocs
             .iter()
             .map(|(_, ioc)| to_observable_input(ioc))
@@ -359,17 +356,14 @@ impl MappingContext<'_> {
         types::to_attributes(&given, self.overrides, self.server)
     }
 
-    pub(super) fn describe_warning(&self, one: &types::MappedAttribute) -> Option<String> {
+    pub fn describe_warning(&self, one: &types::MappedAttribute) -> Option<String> {
         one.warning
             .as_ref()
             .map(|warning| format!("{}: {warning}", truncate_text(&one.value, 100)))
     }
 
     /// The first comment of several observables that are one attribute.
-    pub(super) fn first_comment<'i>(
-        &self,
-        mut iocs: impl Iterator<Item = &'i CaseObservable>,
-    ) -> String {
+    pub fn first_comment<'i>(&self, mut iocs: impl Iterator<Item = &'i CaseObservable>) -> String {
         let comment = iocs.find_map(|ioc| {
             Some(ioc.observable.message.trim()).filter(|message| !message.is_empty())
         });
@@ -378,7 +372,7 @@ impl MappingContext<'_> {
 
     /// The tags of several observables that are one attribute, as far as they may go out; their PAP
     /// where it is stricter than the case's.
-    pub(super) fn collect_tags<'i>(
+    pub fn collect_tags<'i>(
         &self,
         iocs: impl Iterator<Item = &'i CaseObservable> + Clone,
     ) -> Vec<String> {
@@ -707,7 +701,7 @@ fn build_attribute(
 }
 
 /// A message as the comment that goes out.
-pub(super) fn comment(message: &str) -> String {
+pub fn comment(message: &str) -> String {
     truncate_text(&neutralise_mark(&clean_comment(message)).0, LONGEST_COMMENT)
 }
 

@@ -2,24 +2,24 @@
 //! connection is in `connection.rs`.
 
 mod addressing;
-pub mod attachments;
+mod attachments;
 pub mod case;
 mod certain;
 mod comments;
 mod connection;
 mod diff;
-pub mod draft;
+mod draft;
 pub mod event_tags;
 mod exclusive;
 mod file_objects;
 pub mod load;
-pub mod mapping;
-pub mod options;
-pub mod plan;
+mod mapping;
+mod options;
+mod plan;
 mod reconcile;
 mod refused;
 mod reporting;
-pub mod retraction;
+mod retraction;
 mod sides;
 mod sightings;
 mod target;

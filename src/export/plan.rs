@@ -94,7 +94,6 @@ pub type AttributeResult = (Verdict, Option<String>);
 
 impl Plan {
     /// Compares what is wanted with what is held.
-    #[must_use]
     pub fn new(wanted: &EventDraft, held: Option<&EventContent>, rules: &DiffContext<'_>) -> Self {
         let Some(held) = held else {
             let new_objects = wanted.objects.iter().map(|object| object.uuid).collect();
@@ -162,14 +161,13 @@ impl Plan {
     }
 
     /// True if something becomes visible to fewer.
-    pub(super) fn restricts_visibility(&self) -> bool {
+    pub fn restricts_visibility(&self) -> bool {
         let closes = |step: &AttributeAction| matches!(step, AttributeAction::Change(change) if change.close);
         self.head.close || !self.kept.is_empty() || self.steps.iter().any(closes)
     }
 
     /// The plan for an event that came by synchronisation: nothing is written, and what had to be
     /// is told.
-    #[must_use]
     pub fn into_read_only(self, wanted: &EventDraft) -> Self {
         let skip = AttributeAction::Skip("managed on another MISP".to_owned());
         let remark = "the event came here by synchronisation: it is managed on another MISP, and \
@@ -256,7 +254,6 @@ impl Plan {
     }
 
     /// True if nothing is to be written.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         let is_write = |step: &AttributeAction| {
             matches!(step, AttributeAction::Add | AttributeAction::Change(_))
@@ -267,7 +264,6 @@ impl Plan {
     }
 
     /// What is to be written, as a MISP takes it.
-    #[must_use]
     pub fn to_event_changes<'a>(&'a self, wanted: &'a EventDraft) -> EventChanges<'a> {
         let header = EventHeader {
             info: &wanted.info,
@@ -313,7 +309,6 @@ impl Plan {
     }
 
     /// How many things are still to be written, without what was refused already.
-    #[must_use]
     pub fn count_pending(&self, wanted: &EventDraft, sending: &WriteLog) -> usize {
         let is_open = |uuid: &Uuid| !sending.reasons.contains_key(uuid);
         let retractions = self
@@ -342,7 +337,6 @@ impl Plan {
     }
 
     /// What became of the event itself.
-    #[must_use]
     pub fn event_verdict(&self, sending: &WriteLog) -> Verdict {
         match (self.create, sending.was_taken) {
             (true, false) => Verdict::Created,
@@ -354,7 +348,6 @@ impl Plan {
     }
 
     /// What would become of the event itself.
-    #[must_use]
     pub fn forecast_event(&self) -> Verdict {
         match (self.create, self.is_empty()) {
             (true, _) => Verdict::Created,
@@ -364,7 +357,6 @@ impl Plan {
     }
 
     /// True if tags of what is there are changed.
-    #[must_use]
     pub fn sets_tags(&self, wanted: &EventDraft) -> bool {
         let of_head = !self.head.add_tags.is_empty() || !self.head.drop_tags.is_empty();
         of_head
@@ -376,7 +368,6 @@ impl Plan {
     /// True if a tag of an attribute is taken off to be added again, as one that is there locally
     /// has to be: MISP adds before it takes off (`AttributeTag.php`), so that the shared one is set
     /// only by a second edit.
-    #[must_use]
     pub fn replaces_local_tags(&self, wanted: &EventDraft) -> bool {
         let is_both = |change: &AttributePatch| {
             change
@@ -436,7 +427,6 @@ impl Plan {
     }
 
     /// How many attributes that are not deleted the event would hold, if it holds so many now.
-    #[must_use]
     pub fn count_live_after(&self, wanted: &EventDraft, live: usize) -> usize {
         let removed = self
             .retractions

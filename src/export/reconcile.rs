@@ -31,22 +31,22 @@ const ATTEMPTS: usize = 3;
 const REFUSALS: usize = 3;
 
 /// A plan on its way.
-pub(super) struct Reconciler<'a, 'o> {
-    pub(super) one: &'a ConnectionExport<'o>,
-    pub(super) misp: &'a Misp,
+pub struct Reconciler<'a, 'o> {
+    pub one: &'a ConnectionExport<'o>,
+    pub misp: &'a Misp,
     /// What is wanted, with the uuids that everything has unless that is held elsewhere.
-    pub(super) first: EventDraft,
+    pub first: EventDraft,
     /// What the case becomes, with the uuids that are used.
-    pub(super) mapped: MappedEvent,
+    pub mapped: MappedEvent,
     /// What was decided on the observables before, if this is the event that the report is about:
     /// then it is kept ready what to tell if the run is stopped.
-    pub(super) foresees: Option<&'a [Option<Verdict>]>,
+    pub foresees: Option<&'a [Option<Verdict>]>,
     /// The uuids that are held elsewhere.
-    pub(super) taken: HashSet<Uuid>,
-    pub(super) names: TagResolution,
-    pub(super) look: ContentOptions,
-    pub(super) whole: Result<(), &'a str>,
-    pub(super) sending: WriteLog,
+    pub taken: HashSet<Uuid>,
+    pub names: TagResolution,
+    pub look: ContentOptions,
+    pub whole: Result<(), &'a str>,
+    pub sending: WriteLog,
 }
 
 impl Reconciler<'_, '_> {
@@ -57,11 +57,7 @@ impl Reconciler<'_, '_> {
     ///
     /// # Errors
     /// That our uuid is taken by an event that we cannot see, or that is not ours.
-    pub(super) fn reconcile(
-        &mut self,
-        held: Option<EventContent>,
-        plan: &Plan,
-    ) -> Result<EventResult> {
+    pub fn reconcile(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<EventResult> {
         if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
             // Nothing is sent: even an edit without effect would unpublish the event.
             return Ok((held, None));
@@ -330,4 +326,4 @@ fn object_uuid(one: &AttributeDraft) -> Option<Uuid> {
 }
 
 /// The event in the end, and what stopped the writing.
-pub(super) type EventResult = (Option<EventContent>, Option<anyhow::Error>);
+pub type EventResult = (Option<EventContent>, Option<anyhow::Error>);

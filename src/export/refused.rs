@@ -30,11 +30,7 @@ const ALLOWED: Duration = Duration::from_secs(20);
 
 /// The refusal, with what is said of the case's events. What cannot be found out changes nothing
 /// about it.
-pub(super) fn with_existing_events(
-    refusal: Error,
-    session: &Session<'_>,
-    config: &Config,
-) -> Error {
+pub fn with_existing_events(refusal: Error, session: &Session<'_>, config: &Config) -> Error {
     let Some(limit) = job::exceeded_limit(&refusal) else {
         return refusal;
     };

@@ -29,18 +29,18 @@ use crate::types::{self, equal};
 
 /// What is told of the export to one connection.
 #[derive(Clone, Copy)]
-pub(super) struct ReportData<'a> {
-    pub(super) mapped: &'a MappedEvent,
-    pub(super) plan: &'a Plan,
-    pub(super) outcome: &'a [AttributeResult],
-    pub(super) retracted: &'a [Verdict],
+pub struct ReportData<'a> {
+    pub mapped: &'a MappedEvent,
+    pub plan: &'a Plan,
+    pub outcome: &'a [AttributeResult],
+    pub retracted: &'a [Verdict],
     /// The event as the last look saw it; none if nobody looked.
-    pub(super) after: Option<&'a EventContent>,
+    pub after: Option<&'a EventContent>,
     /// The event's line; none if there is no event.
-    pub(super) event: Option<&'a EventRow>,
+    pub event: Option<&'a EventRow>,
     /// True if something stopped the writing: its reason then stands for the failures of all that
     /// did not go out.
-    pub(super) is_stopped: bool,
+    pub is_stopped: bool,
 }
 
 /// What is said of an attribute that is closed and not retracted.
@@ -54,11 +54,7 @@ const NAMED: usize = 10;
 impl ConnectionExport<'_> {
     /// A publication that a write took back, be it an old one or one that came meanwhile; and open
     /// proposals.
-    pub(super) fn warn_of_unpublication(
-        &self,
-        before: Option<&Event>,
-        after: Option<&EventContent>,
-    ) {
+    pub fn warn_of_unpublication(&self, before: Option<&Event>, after: Option<&EventContent>) {
         let (Some(before), Some(after)) = (before, after) else {
             return;
         };
@@ -81,7 +77,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Values that MISP rewrote when it took them, as its import rules do.
-    pub(super) fn note_rewritten_values(&self, wanted: &EventDraft, outcome: &[AttributeResult]) {
+    pub fn note_rewritten_values(&self, wanted: &EventDraft, outcome: &[AttributeResult]) {
         let of = wanted
             .attributes
             .iter()
@@ -104,7 +100,7 @@ impl ConnectionExport<'_> {
     /// IOCs for which MISP holds something else: somebody changed the value, or it is not for
     /// detection. What is unchanged by this export is not there as the case has it, and nobody may
     /// take it for that.
-    pub(super) fn report_differing_iocs(
+    pub fn report_differing_iocs(
         &self,
         wanted: &EventDraft,
         outcome: &[AttributeResult],
@@ -180,7 +176,7 @@ impl ConnectionExport<'_> {
     }
 
     /// What MISP did not take of the event itself, and of files that are not wanted any more.
-    pub(super) fn report_unapplied_changes(&self, plan: &Plan, again: Option<&Plan>) {
+    pub fn report_unapplied_changes(&self, plan: &Plan, again: Option<&Plan>) {
         if let Some(again) = again.filter(|again| !plan.head.is_empty() && !again.head.is_empty()) {
             self.part.add_failure(format!(
                 "MISP did not take the change of the event's {}",
@@ -212,7 +208,7 @@ impl ConnectionExport<'_> {
 
     /// The line of an event that is there or, in a dry run, would be. How many attributes it holds
     /// is not known if nobody looked.
-    pub(super) fn build_event_row(
+    pub fn build_event_row(
         &self,
         wanted: &EventDraft,
         event: Option<&Event>,
@@ -260,7 +256,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Shows the event's line, and asks for the tag by which the case is known to be the event's.
-    pub(super) fn report_event(&self, report: &ReportData<'_>) {
+    pub fn report_event(&self, report: &ReportData<'_>) {
         let Some(line) = report.event else { return };
         self.part.update(|part| part.events.push(line.clone()));
 
@@ -278,7 +274,7 @@ impl ConnectionExport<'_> {
 
     /// Says what is to be told if the run is stopped before a request is answered: what was read as
     /// there is there, what was not sent is not, and only of what is on its way nobody knows.
-    pub(super) fn set_fallback_from_plan(
+    pub fn set_fallback_from_plan(
         &self,
         mapped: &MappedEvent,
         decided: &[Option<Verdict>],
@@ -331,7 +327,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Says what is to be told if the run is stopped from now on.
-    pub(super) fn set_fallback_report(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
+    pub fn set_fallback_report(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
         self.set_fallback_with(decided, report, None);
     }
 
@@ -386,7 +382,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Writes every verdict into ledger and report, in place of what was foreseen.
-    pub(super) fn write_report(
+    pub fn write_report(
         &self,
         decided: &[Option<Verdict>],
         report: &ReportData<'_>,
@@ -586,7 +582,7 @@ impl ConnectionExport<'_> {
         }
     }
 
-    pub(super) fn report_retractions(&self, report: &ReportData<'_>) {
+    pub fn report_retractions(&self, report: &ReportData<'_>) {
         // An object counts once: its attributes are one observable.
         let mut counted: BTreeMap<(ItemKind, Uuid), &Verdict> = BTreeMap::new();
 
@@ -645,7 +641,7 @@ impl ConnectionExport<'_> {
 
     /// Proposals of other organisations wait for a decision in MISP, and nobody looks there without
     /// being told. To an event that no other organisation sees, none makes any.
-    pub(super) fn count_proposals(&self, misp: &Misp, done: &ExportResult) {
+    pub fn count_proposals(&self, misp: &Misp, done: &ExportResult) {
         if done
             .after
             .as_ref()
@@ -665,7 +661,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Type and value of an observable, or of what stands in its place.
-    pub(super) fn type_and_value(
+    pub fn type_and_value(
         &self,
         one: &Result<case::CaseObservable, String>,
         index: usize,
@@ -686,7 +682,7 @@ impl ConnectionExport<'_> {
 }
 
 /// The word of MISP for a distribution, with the sharing group of an event that has one.
-pub(super) fn distribution_text(distribution: u64, group: Option<String>) -> String {
+pub fn distribution_text(distribution: u64, group: Option<String>) -> String {
     let group = group.filter(|group| !["", "0"].contains(&group.as_str()));
     match distribution {
         0 => "your organisation only".to_owned(),
@@ -754,7 +750,7 @@ fn results_by_observable<'a>(
 }
 
 /// How many attributes an event holds that are not deleted.
-pub(super) fn count_live(held: &EventContent) -> usize {
+pub fn count_live(held: &EventContent) -> usize {
     held.attributes
         .iter()
         .filter(|attribute| attribute.deleted != Some(true))
@@ -762,7 +758,7 @@ pub(super) fn count_live(held: &EventContent) -> usize {
 }
 
 /// The first of several names, and how many more there are.
-pub(super) fn join_first(names: &[&str]) -> String {
+pub fn join_first(names: &[&str]) -> String {
     let first = names
         .iter()
         .take(NAMED)

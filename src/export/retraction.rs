@@ -78,26 +78,25 @@ impl Retraction {
     }
 
     /// True if something is to be written for it.
-    #[must_use]
     pub fn needs_write(&self) -> bool {
         matches!(self.act, RetractAction::Change(_) | RetractAction::Remove)
     }
 }
 
 /// True for an attribute that an export retracted, as its comment says.
-pub(super) fn is_retracted(attribute: &Attribute) -> bool {
+pub fn is_retracted(attribute: &Attribute) -> bool {
     attribute.comment.trim_end().ends_with(MARK)
 }
 
 /// A message from outside as a comment that no export takes for one of a retraction; and whether it
 /// had the mark.
-pub(super) fn neutralise_mark(message: &str) -> (String, bool) {
+pub fn neutralise_mark(message: &str) -> (String, bool) {
     (message.replace(MARK, NO_MARK), message.contains(MARK))
 }
 
 /// A comment without the mark at its end, and whether the attribute was for detection before it was
 /// retracted.
-pub(super) fn strip_mark(comment: &str) -> (String, bool) {
+pub fn strip_mark(comment: &str) -> (String, bool) {
     let comment = comment.trim_end();
     let comment = comment.strip_suffix(MARK).unwrap_or(comment).trim_end();
     let before = [QUIET, QUIET_DELETED]
@@ -110,7 +109,7 @@ pub(super) fn strip_mark(comment: &str) -> (String, bool) {
 }
 
 /// True if the comment tells that the attribute was not for detection when an export deleted it.
-pub(super) fn was_quiet_when_deleted(comment: &str) -> bool {
+pub fn was_quiet_when_deleted(comment: &str) -> bool {
     comment
         .trim_end()
         .strip_suffix(MARK)
@@ -133,7 +132,7 @@ fn marked_comment(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
 }
 
 /// All retractions of an event, and what a person has to act on.
-pub(super) fn plan_all(
+pub fn plan_all(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,
@@ -264,7 +263,7 @@ fn needs_restricting(attribute: &Attribute, wanted: &EventDraft, rules: &DiffCon
 
 /// What of ours is not edited otherwise and is closed with its case, whatever became of it:
 /// retracted, or there under another uuid than it would have now.
-pub(super) fn restrict_unedited(
+pub fn restrict_unedited(
     wanted: &EventDraft,
     held: &EventContent,
     edited: &HashSet<Uuid>,
@@ -295,7 +294,7 @@ pub(super) fn restrict_unedited(
 }
 
 /// Objects of ours that are closed: with their case, or since what they are made of is.
-pub(super) fn objects_to_restrict(
+pub fn objects_to_restrict(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,
@@ -395,7 +394,7 @@ fn reason_to_keep(open: usize, held: &EventContent, rules: &DiffContext<'_>) -> 
 
 /// What the other side of a shared case has there, this one does not want, and stays: each
 /// attribute, an object once.
-pub(super) fn find_brought(
+pub fn find_brought(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,

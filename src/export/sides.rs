@@ -19,7 +19,7 @@ use crate::types::MispCapabilities;
 
 impl ConnectionExport<'_> {
     /// What is wanted, as the other side of a shared case put it there, where it did.
-    pub(super) fn adopt_other_side(
+    pub fn adopt_other_side(
         &self,
         wanted: EventDraft,
         held: Option<&EventContent>,
@@ -50,7 +50,7 @@ impl ConnectionExport<'_> {
 
     /// What organisations of TheHive added that the case is shared with, or was: its owner neither
     /// sees nor takes it back.
-    pub(super) fn report_brought_items(&self, number: usize) {
+    pub fn report_brought_items(&self, number: usize) {
         if number == 0 || !self.input.is_owner {
             return;
         }
@@ -78,7 +78,6 @@ impl EventDraft {
     /// The same with the uuids of the other side of a shared case, where that put something there
     /// and this one did not: `beside` is what it would want of the same observables. What both see
     /// is there once, whoever brought it.
-    #[must_use]
     pub fn adopt_other_uuids(
         mut self,
         beside: &Self,

@@ -16,7 +16,7 @@ use crate::time;
 
 impl ConnectionExport<'_> {
     /// Whether the event links to the page of its case.
-    pub(super) fn case_link(&self) -> CaseLink<'_> {
+    pub fn case_link(&self) -> CaseLink<'_> {
         match self.url {
             _ if !self.settings.export_case_url => CaseLink::No,
             _ if self.is_public() => CaseLink::Public,
@@ -27,7 +27,7 @@ impl ConnectionExport<'_> {
 
     /// The warninglists of this MISP that have one of the values. That they cannot be asked stops
     /// nothing. In a dry run they are not: nothing of the case goes out then.
-    pub(super) fn check_warninglists(
+    pub fn check_warninglists(
         &self,
         misp: &Misp,
         done: &ExportResult,
@@ -92,7 +92,7 @@ impl ConnectionExport<'_> {
     /// ours is there: a sighting by value would count in every event that has the value
     /// (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`). One of ours is of our
     /// organisation: anybody may name this program as the source of his.
-    pub(super) fn add_sightings(&self, misp: &Misp, done: &ExportResult) {
+    pub fn add_sightings(&self, misp: &Misp, done: &ExportResult) {
         if !self.settings.export_sightings {
             return;
         }

@@ -17,7 +17,6 @@ impl Plan {
     /// What became of each wanted attribute, in its order: read from what the event holds
     /// afterwards, not from what the MISP answered. `after` is none if the event is not there, or
     /// could not be looked at, which `sending` tells.
-    #[must_use]
     pub fn final_results(
         &self,
         wanted: &EventDraft,
@@ -59,7 +58,6 @@ impl Plan {
     /// What is known of each wanted attribute while the plan is on its way: `next` is the plan that
     /// the last look made, so that what it leaves is there. Of the rest nobody knows more than
     /// `sending` says.
-    #[must_use]
     pub fn interim_results(
         &self,
         wanted: &EventDraft,
@@ -101,7 +99,6 @@ impl Plan {
     }
 
     /// What became of each retraction, in its order.
-    #[must_use]
     pub fn retraction_verdicts(&self, sending: &WriteLog, after: Option<&Self>) -> Vec<Verdict> {
         let of = |one: &Retraction| match (&one.act, after) {
             (RetractAction::Done, _) => Verdict::Unchanged,
@@ -122,7 +119,6 @@ impl Plan {
     }
 
     /// What would become of each retraction.
-    #[must_use]
     pub fn forecast_retractions(&self) -> Vec<Verdict> {
         let of = |one: &Retraction| match &one.act {
             RetractAction::Done => Verdict::Unchanged,
@@ -134,7 +130,6 @@ impl Plan {
     }
 
     /// What would become of each wanted attribute if the plan were carried out.
-    #[must_use]
     pub fn forecast_results(&self) -> Vec<AttributeResult> {
         let forecast = |step: &AttributeAction| match step {
             AttributeAction::Add => (Verdict::Created, None),
