@@ -142,6 +142,18 @@ pub fn format_count(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
+/// The first names of a list, and how many more there are.
+#[must_use]
+pub fn join_first(names: &[impl AsRef<str>], most: usize) -> String {
+    let first: Vec<_> = names.iter().take(most).map(AsRef::as_ref).collect();
+    let first = first.join(", ");
+
+    match names.len().saturating_sub(most) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::load::SHARED;
+use super::verdicts::SkipRule;
 use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, truncate_text};
@@ -60,7 +60,7 @@ pub struct ExportInput {
     pub observables: Vec<Result<CaseObservable, String>>,
     /// Why attributes that the case does not want may not be retracted; nothing if the case was
     /// read as a whole and is ours alone.
-    pub whole: Result<(), String>,
+    pub whole: Result<(), SkipRule>,
     /// Why the case may have more IOCs than were read, if so.
     pub unread: Option<String>,
     /// False if only one observable is exported.
@@ -130,7 +130,7 @@ fn read_integer(data: &Value, names: &[&str]) -> Option<i64> {
 impl ExportInput {
     /// True if TheHive shows parts of the case to other organisations only.
     pub fn is_shared(&self) -> bool {
-        self.whole.as_ref().is_err_and(|why| why == SHARED)
+        self.whole == Err(SkipRule::CaseIsShared)
     }
 
     /// The same input without what holds a long secret of ours: what goes out is never rewritten.
@@ -199,8 +199,8 @@ impl ExportInput {
 
         let observables = observables.collect();
         warnings.extend(marked.to_warnings());
-        let whole =
-            Err("the job brought the observables, so the case was not read as a whole".to_owned());
+        let why = "the job brought the observables, so the case was not read as a whole";
+        let whole = Err(SkipRule::CaseIsNotWhole(why.to_owned()));
 
         let is_owner = data.pointer("/extraData/isOwner").and_then(Value::as_bool) != Some(false);
         Ok(Self {

@@ -9,12 +9,13 @@ use uuid::Uuid;
 use super::case::ExportInput;
 use super::draft::EventDraft;
 use super::exclusive;
-use super::mapping::{self, MappedEvent, MappingContext};
+use super::mapping::{self, Decision, MappedEvent, MappingContext};
 use super::options::Settings;
-use super::plan::{AttributeResult, DiffContext, Plan};
+use super::plan::{DiffContext, Plan};
 use super::reconcile::{EventResult, Reconciler};
 use super::reporting::{self, ReportData};
 use super::target::{Target, Targets};
+use super::verdicts::{AttributeResult, SkipRule};
 use crate::config::connections::{self, Connection};
 use crate::http::HttpContext;
 use crate::ids::Ids;
@@ -59,8 +60,8 @@ pub struct ConnectionExport<'a> {
 pub struct ExportResult {
     pub mapped: MappedEvent,
     pub plan: Plan,
-    pub outcome: Vec<AttributeResult>,
-    pub retracted: Vec<Verdict>,
+    /// What became of each attribute of the plan.
+    pub results: Vec<AttributeResult>,
     /// The event afterwards.
     pub after: Option<EventContent>,
     /// The event's line in the report; none if there is no event.
@@ -71,12 +72,10 @@ pub struct ExportResult {
 impl ExportResult {
     /// Nothing was there, and nothing was to be added.
     fn without_event(mapped: MappedEvent) -> Self {
-        let (outcome, retracted) = (Vec::new(), Vec::new());
         Self {
             mapped,
             plan: Plan::default(),
-            outcome,
-            retracted,
+            results: Vec::new(),
             after: None,
             event: None,
             stopped: None,
@@ -87,8 +86,7 @@ impl ExportResult {
         ReportData {
             mapped: &self.mapped,
             plan: &self.plan,
-            outcome: &self.outcome,
-            retracted: &self.retracted,
+            results: &self.results,
             after: self.after.as_ref(),
             event: self.event.as_ref(),
             is_stopped: self.stopped.is_some(),
@@ -113,8 +111,8 @@ impl ConnectionExport<'_> {
         let decided = mapping::decide_observables(self.input, self.settings, self.is_public());
         decided
             .iter()
-            .flatten()
-            .for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
+            .filter_map(Decision::verdict)
+            .for_each(|verdict| self.part.record(ItemKind::Observables, &verdict, 1));
 
         let stopped = match self.open() {
             Ok((misp, types)) => match self.write_case(&misp, &decided, &types) {
@@ -136,7 +134,7 @@ impl ConnectionExport<'_> {
     fn finish(
         &self,
         misp: &Misp,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         done: ExportResult,
     ) -> Option<anyhow::Error> {
         self.add_sightings(misp, &done);
@@ -170,7 +168,7 @@ impl ConnectionExport<'_> {
 
     pub fn map_case(
         &self,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         types: &MispCapabilities,
         event: Uuid,
     ) -> MappedEvent {
@@ -214,20 +212,18 @@ impl ConnectionExport<'_> {
     /// Tells that nothing could be sent, and gives the reason back.
     fn report_unsent(
         &self,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         types: &MispCapabilities,
         error: anyhow::Error,
     ) -> Option<anyhow::Error> {
         let mapped = self.map_case(decided, types, self.first_event_uuid());
-        let unsent = (Verdict::Failed(super::NOT_SENT.to_owned()), None);
-        let outcome = vec![unsent; mapped.wanted.attributes.len()];
-        let (plan, retracted) = (Plan::default(), Vec::new());
+        let unsent = AttributeResult::from(Verdict::Failed(super::NOT_SENT.to_owned()));
+        let results = vec![unsent; mapped.wanted.attributes.len()];
 
         let done = ExportResult {
             mapped,
-            plan,
-            outcome,
-            retracted,
+            plan: Plan::default(),
+            results,
             after: None,
             event: None,
             stopped: Some(error),
@@ -244,7 +240,7 @@ impl ConnectionExport<'_> {
     fn write_case(
         &self,
         misp: &Misp,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         types: &MispCapabilities,
     ) -> Result<(ExportResult, bool)> {
         let _lock = if self.dry_run { None } else { misp.lock()? };
@@ -290,7 +286,7 @@ impl ConnectionExport<'_> {
         misp: &Misp,
         main: &Target,
         others: Vec<Uuid>,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         types: &MispCapabilities,
     ) -> Result<ExportResult> {
         let mut others = others.into_iter();
@@ -328,7 +324,7 @@ impl ConnectionExport<'_> {
         &self,
         misp: &Misp,
         target: &Target,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         types: &MispCapabilities,
     ) -> Result<()> {
         let mut mapped = self.map_case(decided, types, target.uuid);
@@ -365,10 +361,10 @@ impl ConnectionExport<'_> {
         misp: &Misp,
         mut mapped: MappedEvent,
         event: Option<Event>,
-        (decided, types): (&[Option<Verdict>], &MispCapabilities),
+        (decided, types): (&[Decision], &MispCapabilities),
         is_main: bool,
     ) -> Result<WriteOutcome> {
-        let whole = self.input.whole.as_ref().copied().map_err(String::as_str);
+        let whole = self.input.whole.as_ref().copied();
         if event.is_none() && mapped.wanted.attributes.is_empty() {
             return Ok(WriteOutcome::Done(Box::new(ExportResult::without_event(
                 mapped,
@@ -396,9 +392,9 @@ impl ConnectionExport<'_> {
         self.note_former(held.as_ref(), &mut mapped.wanted, &mut first);
         let mut plan = self.make_plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
         let asked = self.recheck_retractions(&plan, decided, types, &mut first);
-        let whole = asked.as_ref().map_or(whole, |asked| {
-            asked.as_ref().copied().map_err(String::as_str)
-        });
+        let whole = asked
+            .as_ref()
+            .map_or(whole, |asked| asked.as_ref().copied());
         if asked.is_some() {
             mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);
             plan = self.make_plan(misp, &mapped.wanted, held.as_ref(), &mut names, whole)?;
@@ -446,18 +442,17 @@ impl ConnectionExport<'_> {
         let row = self.build_event_row(
             &mapped.wanted,
             held.as_ref().map(|held| &held.event),
-            Some(plan.count_live_after(&mapped.wanted, live)),
+            Some(plan.count_live_after(live)),
             (&plan, &plan.forecast_event()),
         );
 
-        let (outcome, retracted) = (plan.forecast_results(), plan.forecast_retractions());
-        self.report_differing_iocs(&mapped.wanted, &outcome, held.as_ref());
+        let results = plan.forecast_results();
+        self.report_differing_iocs(&mapped.wanted, &results, held.as_ref());
 
         ExportResult {
             mapped,
             plan,
-            outcome,
-            retracted,
+            results,
             after: held,
             event: Some(row),
             stopped: None,
@@ -531,23 +526,16 @@ impl ConnectionExport<'_> {
         let rules = self.diff_context(&names, whole);
         let again = after
             .as_ref()
-            .map(|after| Plan::new(wanted, Some(after), &rules));
-        let outcome = plan.final_results(
-            wanted,
-            &sending,
-            after.as_ref().map(|after| (after, &rules)),
-        );
-
-        let retracted = plan.retraction_verdicts(&sending, again.as_ref());
-        self.note_rewritten_values(wanted, &outcome);
-        self.report_differing_iocs(wanted, &outcome, after.as_ref());
+            .map(|after| Plan::compare(wanted, Some(after), &rules));
+        let results = plan.results(wanted, &sending, again.as_ref());
+        self.note_rewritten_values(wanted, &results);
+        self.report_differing_iocs(wanted, &results, after.as_ref());
         self.report_unapplied_changes(&plan, again.as_ref());
 
         ExportResult {
             mapped,
             plan,
-            outcome,
-            retracted,
+            results,
             after,
             event,
             stopped,
@@ -642,10 +630,9 @@ impl ConnectionExport<'_> {
                 .iter()
                 .map(|tag| text::reveal_hidden(&self.part.run.report_text(tag)).into_owned())
                 .collect();
-            let tags: Vec<_> = tags.iter().map(String::as_str).collect();
             self.part.warn(format!(
                 "the tags {} stay here: {}",
-                reporting::join_first(&tags),
+                text::join_first(&tags, reporting::NAMED),
                 why.describe()
             ));
         }
@@ -654,7 +641,7 @@ impl ConnectionExport<'_> {
     fn diff_context<'r>(
         &'r self,
         tags: &'r TagResolution,
-        whole: Result<(), &'r str>,
+        whole: Result<(), &'r SkipRule>,
     ) -> DiffContext<'r> {
         DiffContext {
             ids: self.ids,
@@ -674,7 +661,7 @@ impl ConnectionExport<'_> {
         wanted: &EventDraft,
         held: Option<&EventContent>,
         names: &mut TagResolution,
-        whole: Result<(), &str>,
+        whole: Result<(), &SkipRule>,
     ) -> Result<Plan> {
         let plan = Plan::new(wanted, held, &self.diff_context(names, whole));
         let Some(held) = held else { return Ok(plan) };
@@ -682,7 +669,7 @@ impl ConnectionExport<'_> {
             return Ok(plan.into_read_only(wanted));
         }
 
-        if !plan.is_empty() && plan.sets_tags(wanted) && !misp.may_set_tags()? {
+        if !plan.is_empty() && plan.sets_tags() && !misp.may_set_tags()? {
             self.part.warn(
                 "tags of the event are not brought in line: the key's user may not change them \
                  (role permission tagger)",

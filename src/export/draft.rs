@@ -111,6 +111,18 @@ impl EventDraft {
     }
 }
 
+impl AttributeDraft {
+    /// The object it is in.
+    pub fn object(&self) -> Option<Uuid> {
+        self.place.as_ref().map(|place| place.object)
+    }
+
+    /// True if it may be there with this uuid: a file may have gone out in either of two ways.
+    pub fn may_have_uuid(&self, uuid: &Uuid) -> bool {
+        self.uuid == *uuid || self.file.as_ref().is_some_and(|file| file.other == *uuid)
+    }
+}
+
 impl EventDraft {
     /// Leaves of what is wanted only that nothing there is laxer, and that what is no IOC any more
     /// is retracted.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::draft::ObjectDraft;
 use super::mapping::MappingContext;
 use super::options::Attachments;
+use super::verdicts::SkipRule;
 use crate::ids::Ids;
 use crate::markings::Tlp;
 use crate::misp::draft::{AttributeDraft, FileDraft, ObjectSlot};
@@ -392,10 +393,7 @@ fn add_carrier(
         (_, None) => Some(Verdict::Failed(
             "TheHive names no md5 of the file".to_owned(),
         )),
-        _ if is_too_large => Some(Verdict::Skipped(format!(
-            "larger than max_attachment_mb ({} MiB)",
-            settings.max_attachment_mb
-        ))),
+        _ if is_too_large => Some(SkipRule::FileTooLarge(settings.max_attachment_mb).into()),
         _ => None,
     };
 

@@ -10,6 +10,7 @@ use super::draft::{Doubts, EventDraft};
 use super::file_objects::{self, is_file};
 use super::options::Settings;
 use super::retraction::neutralise_mark;
+use super::verdicts::SkipRule;
 use crate::cortex::markdown::unquote;
 use crate::ids::{self, Ids};
 use crate::misp::draft::AttributeDraft;
@@ -65,8 +66,6 @@ pub enum CaseLink<'a> {
     Public,
 }
 
-pub const TLP: &str = "tlp";
-pub const PAP: &str = "pap";
 /// The longest comment that goes out, in characters: MISP's column holds 65,535 bytes.
 const LONGEST_COMMENT: usize = 10_000;
 /// The text that PHP takes for none: MISP refuses an event that is called so
@@ -75,6 +74,28 @@ const NOTHING: &str = "0";
 /// The longest info line that goes out, in characters.
 const LONGEST_INFO: usize = 10_000;
 
+/// What is decided about an observable before anything is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes out, unless this MISP would not take it.
+    Send,
+    /// It is too strict: what is there of it becomes stricter too.
+    Withhold(SkipRule),
+    /// It does not go out, and what is there of it is not looked for.
+    Stay(Verdict),
+}
+
+impl Decision {
+    /// The verdict of what does not go out.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Send => None,
+            Self::Withhold(rule) => Some(rule.clone().into()),
+            Self::Stay(verdict) => Some(verdict.clone()),
+        }
+    }
+}
+
 /// What is decided about each observable without asking any MISP: what is no IOC stays here, and so
 /// does what may not be passed on: where everyone can read it (`is_public`: a feed), or by
 /// `max_export_tlp`.
@@ -82,43 +103,44 @@ pub fn decide_observables(
     input: &ExportInput,
     settings: &Settings,
     is_public: bool,
-) -> Vec<Option<Verdict>> {
+) -> Vec<Decision> {
     let is_refused = find_refusal(&input.case, settings).map(|(rule, _)| rule);
     input
         .observables
         .iter()
-        .map(|one| decide_observable(one, settings, is_public, is_refused))
+        .map(|one| decide_observable(one, settings, is_public, is_refused.as_ref()))
         .collect()
 }
 
 /// Why a case may not go out as a whole: the rule, and what is said.
-pub fn find_refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String)> {
+pub fn find_refusal(case: &Case, settings: &Settings) -> Option<(SkipRule, String)> {
     let told = |what: &str, is: &str, option: &str, most: &str| {
         format!("the case is {what}:{is}, and \"{option}\" is {most}: nothing is exported")
     };
     if let Some(most) = settings.max_export_tlp.filter(|most| case.tlp > *most) {
         return Some((
-            TLP,
+            SkipRule::Tlp,
             told("TLP", case.tlp.word(), "max_export_tlp", most.word()),
         ));
     }
 
     let (pap, most) = (case.pap?, settings.max_export_pap?);
-    (pap > most).then(|| (PAP, told("PAP", pap.word(), "max_export_pap", most.word())))
+    (pap > most).then(|| {
+        let told = told("PAP", pap.word(), "max_export_pap", most.word());
+        (SkipRule::Pap, told)
+    })
 }
 
 /// Maps what is left of a case into the event of this uuid.
 pub fn build_event(
     input: &ExportInput,
-    decided: &[Option<Verdict>],
+    decided: &[Decision],
     event: Uuid,
     context: &MappingContext<'_>,
 ) -> MappedEvent {
-    let open = select_iocs(input, decided, &|verdict| verdict.is_none());
-    let closed = select_iocs(input, decided, &|verdict| {
-        verdict
-            .and_then(Verdict::reason)
-            .is_some_and(|rule| [TLP, PAP].contains(&rule))
+    let open = select_iocs(input, decided, |decision| *decision == Decision::Send);
+    let closed = select_iocs(input, decided, |decision| {
+        matches!(decision, Decision::Withhold(_))
     });
 
     let mut mapped = MappedEvent {
@@ -155,7 +177,7 @@ pub fn build_event(
         let is_withheld = withheld.covers(attribute);
         if is_withheld {
             // The same value or file is there twice, once closed: the stricter holds.
-            let skip = |index: &usize| (*index, Verdict::Skipped(TLP.to_owned()));
+            let skip = |index: &usize| (*index, SkipRule::Tlp.into());
             mapped.refused.extend(attribute.from.iter().map(skip));
             mapped.files.extend(attribute.from.iter().map(skip));
         }
@@ -176,11 +198,11 @@ pub fn build_event(
 /// The observables of a certain verdict, with their positions in the case.
 fn select_iocs<'i>(
     input: &'i ExportInput,
-    decided: &[Option<Verdict>],
-    is_wanted: &dyn Fn(Option<&Verdict>) -> bool,
+    decided: &[Decision],
+    is_wanted: impl Fn(&Decision) -> bool,
 ) -> Vec<(usize, &'i CaseObservable)> {
     let all = input.observables.iter().zip(decided).enumerate();
-    all.filter(|(_, (_, verdict))| is_wanted(verdict.as_ref()))
+    all.filter(|(_, (_, decision))| is_wanted(decision))
         .filter_map(|(index, (ioc, _))| Some((index, ioc.as_ref().ok()?)))
         .collect()
 }
@@ -202,18 +224,16 @@ fn build_link(event: &Uuid, context: &MappingContext<'_>) -> Option<AttributeDra
 /// What could not be mapped: as it stands, and as it would be read if it were written as it should.
 fn collect_doubts(
     input: &ExportInput,
-    decided: &[Option<Verdict>],
+    decided: &[Decision],
     refused: &BTreeMap<usize, Verdict>,
 ) -> Doubts {
-    let is_failed = |verdict: Option<&Verdict>| matches!(verdict, Some(Verdict::Failed(_)));
     let mut doubts = Doubts::default();
 
     for (index, (one, decided)) in input.observables.iter().zip(decided).enumerate() {
-        let Some(ioc) = one
-            .as_ref()
-            .ok()
-            .filter(|_| is_failed(decided.as_ref()) || is_failed(refused.get(&index)))
-        else {
+        let Some(ioc) = one.as_ref().ok().filter(|_| {
+            matches!(decided, Decision::Stay(Verdict::Failed(_)))
+                || matches!(refused.get(&index), Some(Verdict::Failed(_)))
+        }) else {
             continue;
         };
 
@@ -571,8 +591,8 @@ fn decide_observable(
     one: &Result<CaseObservable, String>,
     settings: &Settings,
     is_public: bool,
-    is_refused: Option<&str>,
-) -> Option<Verdict> {
+    refusal: Option<&SkipRule>,
+) -> Decision {
     let is_too_strict =
         |ioc: &CaseObservable| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most);
     let may_not_be_used = |ioc: &CaseObservable| {
@@ -581,17 +601,21 @@ fn decide_observable(
             .is_some_and(|most| ioc.pap > Some(most))
     };
 
+    let failed = |reason: &str| Decision::Stay(Verdict::Failed(reason.to_owned()));
+
     match one {
-        Err(problem) => Some(Verdict::Failed(problem.clone())),
-        Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
-        Ok(_) if is_refused.is_some() => is_refused.map(|rule| Verdict::Skipped(rule.to_owned())),
-        Ok(ioc) if is_public && ioc.tlp.forbids_sharing() => Some(Verdict::Skipped(TLP.to_owned())),
-        Ok(ioc) if is_too_strict(ioc) => Some(Verdict::Skipped(TLP.to_owned())),
-        Ok(ioc) if may_not_be_used(ioc) => Some(Verdict::Skipped(PAP.to_owned())),
-        Ok(ioc) if is_file(ioc) && ioc.observable.attachment.is_none() => Some(Verdict::Failed(
-            "the file observable has no attachment".to_owned(),
-        )),
-        Ok(_) => None,
+        Err(problem) => failed(problem),
+        Ok(ioc) if !ioc.observable.ioc => Decision::Stay(SkipRule::NotAnIoc.into()),
+        Ok(ioc) => match refusal {
+            Some(rule) => Decision::Withhold(rule.clone()),
+            None if is_public && ioc.tlp.forbids_sharing() => Decision::Withhold(SkipRule::Tlp),
+            None if is_too_strict(ioc) => Decision::Withhold(SkipRule::Tlp),
+            None if may_not_be_used(ioc) => Decision::Withhold(SkipRule::Pap),
+            None if is_file(ioc) && ioc.observable.attachment.is_none() => {
+                failed("the file observable has no attachment")
+            }
+            None => Decision::Send,
+        },
     }
 }
 

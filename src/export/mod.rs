@@ -23,6 +23,7 @@ mod retraction;
 mod sides;
 mod sightings;
 mod target;
+mod verdicts;
 
 use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
@@ -48,6 +49,7 @@ use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use case::ExportInput;
 use connection::ConnectionExport;
 use options::Settings;
+use verdicts::SkipRule;
 
 /// The configuration of `misp-export`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -490,7 +492,6 @@ fn case_label(input: &ExportInput) -> String {
     }
 }
 
-const NOT_AN_IOC: &str = "not an IOC";
 /// How the reason of an event begins whose own fields changed.
 const CHANGES: &str = "changes: ";
 const NOT_SENT: &str = "not sent";
@@ -561,7 +562,8 @@ fn summarise(full: &ReportBody) -> String {
 
 fn count_iocs(part: &ConnectionReport) -> u64 {
     let count = part.ledger.count(ItemKind::Observables);
-    count.fetched - count.skipped_by.get(NOT_AN_IOC).copied().unwrap_or(0)
+    let not_iocs = count.skipped_by.get(&SkipRule::NotAnIoc.to_string());
+    count.fetched - not_iocs.copied().unwrap_or(0)
 }
 
 fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
@@ -646,7 +648,7 @@ fn describe_counts(count: &ItemCounts, dry_run: bool) -> Vec<String> {
     let left_out = count
         .skipped_by
         .iter()
-        .filter(|(rule, _)| *rule != NOT_AN_IOC)
+        .filter(|(rule, _)| **rule != SkipRule::NotAnIoc.to_string())
         .map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule)));
 
     written.chain(left_out).collect()

@@ -10,15 +10,15 @@ use uuid::Uuid;
 use super::attachments::Contents;
 use super::connection::ConnectionExport;
 use super::draft::EventDraft;
-use super::mapping::MappedEvent;
+use super::mapping::{Decision, MappedEvent};
 use super::plan::Plan;
+use super::verdicts::SkipRule;
 use crate::http::HttpError;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::Event;
 use crate::misp::write_log::{WriteLog, WriteStop};
 use crate::misp::{ContentOptions, EventContent, Misp};
-use crate::report::ledger::Verdict;
 
 /// The time between two looks at an event that MISP may still be working on.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -40,12 +40,12 @@ pub struct Reconciler<'a, 'o> {
     pub mapped: MappedEvent,
     /// What was decided on the observables before, if this is the event that the report is about:
     /// then it is kept ready what to tell if the run is stopped.
-    pub foresees: Option<&'a [Option<Verdict>]>,
+    pub foresees: Option<&'a [Decision]>,
     /// The uuids that are held elsewhere.
     pub taken: HashSet<Uuid>,
     pub names: TagResolution,
     pub look: ContentOptions,
-    pub whole: Result<(), &'a str>,
+    pub whole: Result<(), &'a SkipRule>,
     pub sending: WriteLog,
 }
 
@@ -69,7 +69,7 @@ impl Reconciler<'_, '_> {
         let (mut fruitless, mut is_second) = (0, false);
 
         let ended = loop {
-            let left = next.count_pending(&self.mapped.wanted, &self.sending);
+            let left = next.count_pending(&self.sending);
             let stop = self.apply(plan, &next, before.as_ref());
 
             let (error, is_hidden) = match stop {
@@ -113,7 +113,7 @@ impl Reconciler<'_, '_> {
                 Err(_) => break (held, Some(error)),
             };
 
-            let rest = next.count_pending(&self.mapped.wanted, &self.sending);
+            let rest = next.count_pending(&self.sending);
             fruitless = if rest < left { 0 } else { fruitless + 1 };
             if rest == 0 {
                 break (held, None);
@@ -137,8 +137,7 @@ impl Reconciler<'_, '_> {
         done: &Plan,
         is_second: bool,
     ) -> bool {
-        self.reassign_refused_uuids(held)
-            || (!is_second && done.replaces_local_tags(&self.mapped.wanted))
+        self.reassign_refused_uuids(held) || (!is_second && done.replaces_local_tags())
     }
 
     /// What is missing in the event as it is there.

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 use super::connection::{ConnectionExport, ExportResult};
-use super::diff::{self, EventIndex, STORED};
+use super::diff::{self, EventIndex};
 use super::draft::EventDraft;
 use super::file_objects::is_file;
-use super::mapping::MappedEvent;
+use super::mapping::{Decision, MappedEvent};
 use super::options::Attachments;
-use super::plan::{AttributeResult, Plan};
-use super::retraction::RetractAction;
+use super::plan::{Action, Plan};
+use super::verdicts::{AttributeResult, Remark};
 use super::{case, event_tags};
 use crate::config::connections::Target;
 use crate::markings::Tlp;
@@ -24,7 +24,7 @@ use crate::misp::{EventContent, Misp};
 use crate::report::Operation;
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::report::{EventRow, ObservableRow, RetractionRow};
-use crate::text::format_count;
+use crate::text::{format_count, join_first};
 use crate::types::{self, equal};
 
 /// What is told of the export to one connection.
@@ -32,8 +32,8 @@ use crate::types::{self, equal};
 pub struct ReportData<'a> {
     pub mapped: &'a MappedEvent,
     pub plan: &'a Plan,
-    pub outcome: &'a [AttributeResult],
-    pub retracted: &'a [Verdict],
+    /// What became of each attribute of the plan, the wanted ones first.
+    pub results: &'a [AttributeResult],
     /// The event as the last look saw it; none if nobody looked.
     pub after: Option<&'a EventContent>,
     /// The event's line; none if there is no event.
@@ -49,7 +49,7 @@ const CLOSED: &str = "it may not go out any more: for its organisation only";
 /// case.
 const NOT_THE_CASES: &str = "(the event of another case)";
 /// Names given in a text, before their number is.
-const NAMED: usize = 10;
+pub const NAMED: usize = 10;
 
 impl ConnectionExport<'_> {
     /// A publication that a write took back, be it an old one or one that came meanwhile; and open
@@ -77,24 +77,18 @@ impl ConnectionExport<'_> {
     }
 
     /// Values that MISP rewrote when it took them, as its import rules do.
-    pub fn note_rewritten_values(&self, wanted: &EventDraft, outcome: &[AttributeResult]) {
-        let of = wanted
-            .attributes
-            .iter()
-            .zip(outcome)
-            .filter_map(|(one, (_, remark))| {
-                let remark = remark.as_ref()?.strip_prefix(STORED)?;
-                Some(format!("{}{remark}", self.part.run.report_text(&one.value)))
-            });
-
-        let stored: Vec<_> = of.collect();
-        if !stored.is_empty() {
-            let stored: Vec<_> = stored.iter().map(String::as_str).collect();
-            self.part.add_note(format!(
-                "MISP stored otherwise than it was sent: {}",
-                join_first(&stored)
-            ));
+    pub fn note_rewritten_values(&self, wanted: &EventDraft, results: &[AttributeResult]) {
+        let mut stored = Vec::new();
+        for (draft, result) in wanted.attributes.iter().zip(results) {
+            for remark in &result.remarks {
+                if let Remark::Stored(fields) = remark {
+                    let value = self.part.run.report_text(&draft.value);
+                    stored.push(format!("{value}: {fields}"));
+                }
+            }
         }
+
+        self.note_iocs("MISP stored otherwise than it was sent", &stored);
     }
 
     /// IOCs for which MISP holds something else: somebody changed the value, or it is not for
@@ -103,7 +97,7 @@ impl ConnectionExport<'_> {
     pub fn report_differing_iocs(
         &self,
         wanted: &EventDraft,
-        outcome: &[AttributeResult],
+        results: &[AttributeResult],
         there: Option<&EventContent>,
     ) {
         let Some(index) = there.map(|there| EventIndex::new(there, self.ids)) else {
@@ -116,8 +110,8 @@ impl ConnectionExport<'_> {
         for (one, _) in wanted
             .attributes
             .iter()
-            .zip(outcome)
-            .filter(|(_, (verdict, _))| is_there(verdict))
+            .zip(results)
+            .filter(|(_, result)| is_there(&result.verdict))
         {
             let Some(there) = index.find_counterpart(one).filter(|_| one.file.is_none()) else {
                 continue;
@@ -157,12 +151,11 @@ impl ConnectionExport<'_> {
         );
 
         if !open.is_empty() {
-            let open: Vec<_> = open.iter().map(String::as_str).collect();
             self.part.add_failure(format!(
                 "in attributes that somebody else added, more than your organisation sees what is \
                  RED or AMBER+STRICT here: {}; \
                  close them in MISP",
-                join_first(&open)
+                join_first(&open, NAMED)
             ));
         }
     }
@@ -171,8 +164,8 @@ impl ConnectionExport<'_> {
         if iocs.is_empty() {
             return;
         }
-        let iocs: Vec<_> = iocs.iter().map(String::as_str).collect();
-        self.part.add_note(format!("{what}: {}", join_first(&iocs)));
+        let iocs = join_first(iocs, NAMED);
+        self.part.add_note(format!("{what}: {iocs}"));
     }
 
     /// What MISP did not take of the event itself, and of files that are not wanted any more.
@@ -184,8 +177,8 @@ impl ConnectionExport<'_> {
             ));
         }
 
-        let open = again.map_or(0, |again| again.kept.len());
-        if open > 0 && !plan.kept.is_empty() {
+        let open = again.map_or(0, Plan::count_retained);
+        if open > 0 && plan.count_retained() > 0 {
             self.part.add_failure(format!(
                 "MISP did not take the stricter TLP of {open} attributes that went out before"
             ));
@@ -277,13 +270,12 @@ impl ConnectionExport<'_> {
     pub fn set_fallback_from_plan(
         &self,
         mapped: &MappedEvent,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         (plan, next): (&Plan, &Plan),
         sending: &WriteLog,
         before: Option<&Event>,
     ) {
-        let outcome = plan.interim_results(&mapped.wanted, sending, next);
-        let retracted = plan.retraction_verdicts(sending, Some(next));
+        let results = &plan.results(&mapped.wanted, sending, Some(next));
         let event = before.or(sending.event.as_ref());
 
         let line = event.map(|event| {
@@ -310,14 +302,12 @@ impl ConnectionExport<'_> {
             )
         });
 
-        let (outcome, retracted) = (&outcome, &retracted);
         let event = line.as_ref();
 
         let report = ReportData {
             mapped,
             plan,
-            outcome,
-            retracted,
+            results,
             after: None,
             event,
             is_stopped: true,
@@ -327,13 +317,13 @@ impl ConnectionExport<'_> {
     }
 
     /// Says what is to be told if the run is stopped from now on.
-    pub fn set_fallback_report(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
+    pub fn set_fallback_report(&self, decided: &[Decision], report: &ReportData<'_>) {
         self.set_fallback_with(decided, report, None);
     }
 
     fn set_fallback_with(
         &self,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         report: &ReportData<'_>,
         unknown: Option<EventRow>,
     ) {
@@ -384,7 +374,7 @@ impl ConnectionExport<'_> {
     /// Writes every verdict into ledger and report, in place of what was foreseen.
     pub fn write_report(
         &self,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         report: &ReportData<'_>,
         hits: &HashMap<String, Vec<String>>,
     ) {
@@ -400,13 +390,13 @@ impl ConnectionExport<'_> {
 
     fn write_rows(
         &self,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         report: &ReportData<'_>,
         hits: &HashMap<String, Vec<String>>,
     ) {
         let ReportData {
             mapped,
-            outcome,
+            results,
             is_stopped,
             ..
         } = *report;
@@ -420,24 +410,26 @@ impl ConnectionExport<'_> {
             .refused
             .values()
             .for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
-        let results = results_by_observable(mapped, outcome);
-        let is_as_wanted = |(verdict, remark): &AttributeResult| {
-            remark.is_none()
+        let is_as_wanted = |result: &AttributeResult| {
+            result.remarks.is_empty()
                 && matches!(
-                    verdict,
+                    result.verdict,
                     Verdict::Created | Verdict::Updated | Verdict::Unchanged
                 )
         };
 
         // An event can be large: it is searched only if something in it is not as it was wanted.
-        let differs = !outcome.iter().all(is_as_wanted);
+        let of_wanted = results.iter().take(mapped.wanted.attributes.len());
+        let differs = !of_wanted.into_iter().all(is_as_wanted);
+        let results = results_by_observable(mapped, results);
         let held = report
             .after
             .filter(|_| differs)
             .map(|after| EventIndex::new(after, self.ids));
 
         for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
-            let decided = decided.as_ref().or(mapped.refused.get(&index));
+            let refused = || mapped.refused.get(&index).cloned();
+            let decided = decided.verdict().or_else(refused);
             let result = self.observable_result(decided, results.get(&index));
             let (data_type, data) = self.type_and_value(one, index);
             if let (Verdict::Failed(reason), false) = (&result.verdict, is_stopped) {
@@ -476,17 +468,17 @@ impl ConnectionExport<'_> {
     /// What became of an observable. What was decided before is in the ledger already.
     fn observable_result<'r>(
         &self,
-        decided: Option<&Verdict>,
+        decided: Option<Verdict>,
         result: Option<&(&'r AttributeDraft, &'r AttributeResult)>,
     ) -> ObservableResult<'r> {
         if let Some(verdict) = decided {
-            return ObservableResult::without_attribute(verdict.clone());
+            return ObservableResult::without_attribute(verdict);
         }
 
         let result = match result {
-            Some((attribute, (verdict, remark))) => ObservableResult {
-                verdict: verdict.clone(),
-                remark: remark.clone(),
+            Some((attribute, result)) => ObservableResult {
+                verdict: result.verdict.clone(),
+                remark: result.describe_remarks(),
                 attribute: Some(attribute),
             },
             None => ObservableResult::without_attribute(Verdict::Failed("not mapped".to_owned())),
@@ -521,36 +513,35 @@ impl ConnectionExport<'_> {
     }
 
     /// The files themselves, beside their hashes.
-    fn report_files(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
+    fn report_files(&self, decided: &[Decision], report: &ReportData<'_>) {
         if self.settings.export_attachments == Attachments::Hashes {
             return;
         }
 
         let ReportData {
             mapped,
-            outcome,
+            results,
             is_stopped,
             ..
         } = *report;
 
         let wanted = &mapped.wanted;
-        let place_of = |one: &AttributeDraft| one.place.as_ref().map(|place| place.object);
         let object_of: HashMap<usize, Option<Uuid>> = wanted
             .attributes
             .iter()
-            .flat_map(|one| one.from.iter().map(move |index| (*index, place_of(one))))
+            .flat_map(|one| one.from.iter().map(|index| (*index, one.object())))
             .collect();
 
         let carriers: HashMap<Option<Uuid>, &AttributeResult> = wanted
             .attributes
             .iter()
-            .zip(outcome)
+            .zip(results)
             .filter(|(attribute, _)| attribute.file.is_some())
-            .map(|(attribute, outcome)| (place_of(attribute), outcome))
+            .map(|(attribute, result)| (attribute.object(), result))
             .collect();
 
-        for (index, one) in self.input.observables.iter().enumerate() {
-            let is_open = decided.get(index).is_none_or(Option::is_none);
+        for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
+            let is_open = *decided == Decision::Send;
             let Some(ioc) = one.as_ref().ok().filter(|ioc| is_open && is_file(ioc)) else {
                 continue;
             };
@@ -561,7 +552,7 @@ impl ConnectionExport<'_> {
                 .files
                 .get(&index)
                 .cloned()
-                .or_else(|| carrier.map(|(verdict, _)| verdict.clone()));
+                .or_else(|| carrier.map(|result| result.verdict.clone()));
 
             let verdict = verdict.unwrap_or_else(|| Verdict::Failed(super::NOT_SENT.to_owned()));
             self.part.count_fetched(ItemKind::Files, 1);
@@ -586,15 +577,22 @@ impl ConnectionExport<'_> {
         // An object counts once: its attributes are one observable.
         let mut counted: BTreeMap<(ItemKind, Uuid), &Verdict> = BTreeMap::new();
 
-        for (retraction, verdict) in report.plan.retractions.iter().zip(report.retracted) {
-            let item = if retraction.is_closing {
+        let retractions = || {
+            let all = report.plan.attributes.iter().zip(report.results);
+            all.filter_map(|(planned, result)| {
+                Some((planned, planned.unwanted()?, &result.verdict))
+            })
+        };
+
+        for (planned, unwanted, verdict) in retractions() {
+            let item = if unwanted.is_closing {
                 ItemKind::Closings
             } else {
                 ItemKind::Retractions
             };
 
             let known = counted
-                .entry((item, retraction.object.unwrap_or(retraction.uuid)))
+                .entry((item, planned.object.unwrap_or(planned.uuid)))
                 .or_insert(verdict);
             if verdict.rank() < known.rank() {
                 *known = verdict;
@@ -606,16 +604,16 @@ impl ConnectionExport<'_> {
             self.part.record(item, verdict, 1);
         }
 
-        for (retraction, verdict) in report.plan.retractions.iter().zip(report.retracted) {
-            if matches!(retraction.act, RetractAction::Skip(_)) && self.input.is_shared() {
+        for (planned, unwanted, verdict) in retractions() {
+            if matches!(planned.action, Action::Skip(_)) && self.input.is_shared() {
                 // It may be of an observable that this organisation does not see in TheHive.
                 self.part.count_left_out("retractions", 1);
                 continue;
             }
-            let value = self.part.run.report_text(&retraction.value);
+            let value = self.part.run.report_text(&unwanted.value);
 
             if let (Verdict::Failed(reason), false) = (verdict, report.is_stopped) {
-                let doing = if retraction.is_closing {
+                let doing = if unwanted.is_closing {
                     "closing"
                 } else {
                     "retracting"
@@ -624,11 +622,11 @@ impl ConnectionExport<'_> {
                 self.part.add_failure(format!("{doing} {value}: {reason}"));
             }
 
-            let closed = retraction.is_closing.then(|| CLOSED.to_owned());
+            let closed = unwanted.is_closing.then(|| CLOSED.to_owned());
 
             self.part.show_retraction(RetractionRow {
-                uuid: retraction.uuid.to_string(),
-                attribute: self.part.run.report_text(&retraction.attribute),
+                uuid: planned.uuid.to_string(),
+                attribute: self.part.run.report_text(&unwanted.attribute),
                 value,
                 verdict: verdict.word().to_owned(),
                 reason: verdict
@@ -733,15 +731,15 @@ fn describe_closed_with(
 /// [`Verdict::rank`].
 fn results_by_observable<'a>(
     mapped: &'a MappedEvent,
-    outcome: &'a [AttributeResult],
+    results: &'a [AttributeResult],
 ) -> HashMap<usize, (&'a AttributeDraft, &'a AttributeResult)> {
     let mut became: HashMap<usize, (&AttributeDraft, &AttributeResult)> = HashMap::new();
 
-    for (attribute, outcome) in mapped.wanted.attributes.iter().zip(outcome) {
+    for (attribute, result) in mapped.wanted.attributes.iter().zip(results) {
         for index in &attribute.from {
-            let known = became.entry(*index).or_insert((attribute, outcome));
-            if outcome.0.rank() < known.1.0.rank() {
-                *known = (attribute, outcome);
+            let known = became.entry(*index).or_insert((attribute, result));
+            if result.verdict.rank() < known.1.verdict.rank() {
+                *known = (attribute, result);
             }
         }
     }
@@ -755,21 +753,6 @@ pub fn count_live(held: &EventContent) -> usize {
         .iter()
         .filter(|attribute| attribute.deleted != Some(true))
         .count()
-}
-
-/// The first of several names, and how many more there are.
-pub fn join_first(names: &[&str]) -> String {
-    let first = names
-        .iter()
-        .take(NAMED)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-
-    match names.len().saturating_sub(NAMED) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::connection::ConnectionExport;
 use super::draft::EventDraft;
+use super::mapping::Decision;
 use crate::ids::Ids;
 use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::wire::Attribute;
-use crate::report::ledger::Verdict;
 use crate::text::format_count;
 use crate::types::MispCapabilities;
 
@@ -23,7 +23,7 @@ impl ConnectionExport<'_> {
         &self,
         wanted: EventDraft,
         held: Option<&EventContent>,
-        decided: &[Option<Verdict>],
+        decided: &[Decision],
         types: &MispCapabilities,
     ) -> EventDraft {
         let (Some(held), Some(beside)) = (held, self.ids.other_side()) else {

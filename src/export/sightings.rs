@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use super::connection::{ConnectionExport, ExportResult};
 use super::mapping::CaseLink;
-use super::reporting::join_first;
+use super::reporting::NAMED;
+use super::verdicts::SkipRule;
 use crate::config::Warninglists;
 use crate::misp::Misp;
 use crate::misp::draft::AttributeDraft;
 use crate::report::ledger::{ItemKind, Verdict};
+use crate::text::join_first;
 use crate::time;
 
 impl ConnectionExport<'_> {
@@ -78,10 +80,9 @@ impl ConnectionExport<'_> {
                 .collect();
 
             named.sort_unstable();
-            let named: Vec<_> = named.iter().map(String::as_str).collect();
             self.part.warn(format!(
                 "on warninglists of this MISP: {}",
-                join_first(&named)
+                join_first(&named, NAMED)
             ));
         }
 
@@ -133,9 +134,9 @@ impl ConnectionExport<'_> {
             .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
             .collect();
 
-        let wanted = done.mapped.wanted.attributes.iter().zip(&done.outcome);
+        let wanted = done.mapped.wanted.attributes.iter().zip(&done.results);
         let added: HashSet<Uuid> = wanted
-            .filter(|(_, (verdict, _))| *verdict == Verdict::Created)
+            .filter(|(_, result)| result.verdict == Verdict::Created)
             .map(|(one, _)| one.uuid)
             .collect();
 
@@ -145,9 +146,7 @@ impl ConnectionExport<'_> {
                 uuid if self.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => {
                     Verdict::Created
                 }
-                uuid if !there.contains(&uuid) => {
-                    Verdict::Skipped("its attribute is not ours or not there".to_owned())
-                }
+                uuid if !there.contains(&uuid) => SkipRule::NoAttribute.into(),
                 uuid => self.send_sighting(misp, &uuid, moment),
             };
 
