@@ -15,7 +15,6 @@ use super::verdicts::SkipRule;
 use crate::json::Element;
 use crate::misp::draft::AttributeDraft;
 use crate::thehive::TheHive;
-use crate::types::MispCapabilities;
 
 /// Why nothing is retracted of a case that is gone, as the sources of a merge are: TheHive then
 /// counts no observable, and gives none, without a word.
@@ -27,12 +26,11 @@ impl ConnectionExport<'_> {
     pub fn recheck_retractions(
         &self,
         plan: &Plan,
-        decided: &[Decision],
-        types: &MispCapabilities,
         wanted: &mut EventDraft,
     ) -> Option<Result<(), SkipRule>> {
         let values: Vec<_> = plan.attributes.iter().filter_map(retracted_value).collect();
         let thehive = self
+            .job
             .thehive
             .filter(|_| !values.is_empty() && self.input.is_case)?;
 
@@ -46,7 +44,7 @@ impl ConnectionExport<'_> {
             }
         };
 
-        wanted.spared = self.map_new_iocs(asked, decided, types, wanted);
+        wanted.spared = self.map_new_iocs(asked, wanted);
 
         Some(Ok(()))
     }
@@ -90,13 +88,7 @@ impl ConnectionExport<'_> {
 
     /// What these IOCs are beside those that were read: half a composite is another attribute than
     /// the whole.
-    fn map_new_iocs(
-        &self,
-        asked: Vec<CaseObservable>,
-        decided: &[Decision],
-        types: &MispCapabilities,
-        wanted: &EventDraft,
-    ) -> Vec<AttributeDraft> {
+    fn map_new_iocs(&self, asked: Vec<CaseObservable>, wanted: &EventDraft) -> Vec<AttributeDraft> {
         let read: HashSet<&str> = self
             .input
             .observables
@@ -112,7 +104,7 @@ impl ConnectionExport<'_> {
         if new.is_empty() {
             return Vec::new();
         }
-        let decided = [decided, &vec![Decision::Send; new.len()]].concat();
+        let decided = [self.decided, &vec![Decision::Send; new.len()]].concat();
         let observables = self
             .input
             .observables
@@ -128,9 +120,10 @@ impl ConnectionExport<'_> {
         let known: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
         let together = ConnectionExport {
             input: &input,
+            decided: &decided,
             ..*self
         }
-        .map_case(&decided, types, wanted.uuid)
+        .map_case(wanted.uuid)
         .wanted
         .attributes;
 

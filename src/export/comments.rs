@@ -19,7 +19,7 @@ impl ConnectionExport<'_> {
         settled: &mut EventDraft,
         first: &mut EventDraft,
     ) {
-        let (Some(held), Some(thehive)) = (held, self.thehive) else {
+        let (Some(held), Some(thehive)) = (held, self.job.thehive) else {
             return;
         };
         if self.input.case.is_five || self.is_guest || settled.only_tightens {

@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::draft::EventDraft;
-use super::exclusive;
 use super::plan::{Action, DiffContext, Planned, Subject};
 use super::retraction::{is_retracted, strip_mark, was_quiet_when_deleted};
+use super::setting_tags;
 use super::verdicts::{Remark, SkipRule, join_applying};
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
@@ -532,7 +532,7 @@ impl<'p> TagChanges<'p> {
 
         for tag in missing.filter_map(|tag| tags.resolve(tag)) {
             match tags.find_rival(&tag, held.shared.iter().copied()) {
-                Some(rival) => conflicts.push(exclusive::describe_conflict(&tag, rival)),
+                Some(rival) => conflicts.push(setting_tags::describe_conflict(&tag, rival)),
                 None => self.replace(tag, held, |_| false),
             }
         }

@@ -10,7 +10,6 @@ mod connection;
 mod diff;
 mod draft;
 pub mod event_tags;
-mod exclusive;
 mod file_objects;
 pub mod load;
 mod mapping;
@@ -20,6 +19,7 @@ mod reconcile;
 mod refused;
 mod reporting;
 mod retraction;
+mod setting_tags;
 mod sides;
 mod sightings;
 mod target;
@@ -47,7 +47,7 @@ use crate::thehive::TheHive;
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use case::ExportInput;
-use connection::ConnectionExport;
+use connection::{ConnectionExport, ExportJob};
 use options::Settings;
 use verdicts::SkipRule;
 
@@ -168,47 +168,33 @@ impl Worker for Export {
         let exporting = addressing::select_connections(exporting, &input, requested, run)?;
         let exporting = select_allowed(exporting, job.organisation(), run)?;
         let several = addressing::describe_several_targets(&exporting, &input);
-        let named = select_named(&exporting, &input, confirmed.as_ref());
-
         run.draft().full.dry_run = dry_run;
         report_case(&input, job, run);
-        let url = case_page_url(config, &input)?;
+        let export = ExportJob {
+            network: &network,
+            ids: &ids,
+            input: &input,
+            thehive: thehive.as_ref(),
+            url: case_page_url(config, &input)?,
+            dry_run,
+            confirmed,
+            named: select_named(&exporting, &input, confirmed.as_ref()),
+            all: &all,
+            organisation: job.organisation().unwrap_or_default(),
+        };
         let items = [(ItemKind::Observables, input.observables.len())];
 
-        worker::for_each_connection(
-            &exporting,
-            &items,
-            clock,
-            run,
-            |overrides::ConnectionConfig { connection, config }, part| {
-                // These remarks name all connections, so that they are told with the first alone.
-                let first = exporting.first().map(|first| &first.connection.name);
-                if first == Some(&connection.name) {
-                    let remarks = several.iter().cloned();
-                    remarks.for_each(|remark| part.add_note(remark));
-                }
+        worker::for_each_connection(&exporting, &items, clock, run, |connection, part| {
+            // These remarks name all connections, so that they are told with the first alone.
+            let first = exporting.first().map(|first| &first.connection.name);
+            if first == Some(&connection.connection.name) {
+                let remarks = several.iter().cloned();
+                remarks.for_each(|remark| part.add_note(remark));
+            }
 
-                let one = ConnectionExport {
-                    connection,
-                    network: &network,
-                    ids: &ids,
-                    settings: &config.settings,
-                    overrides: &config.settings.validate()?,
-                    input: &input,
-                    thehive: thehive.as_ref(),
-                    url: url.as_deref(),
-                    part,
-                    dry_run,
-                    confirmed,
-                    is_confirmed_elsewhere: named.iter().any(|name| *name != connection.name),
-                    is_guest: false,
-                    named: target::distinguishing_name(connection, &all),
-                    organisation: job.organisation().unwrap_or_default(),
-                };
-
-                one.run()
-            },
-        );
+            let overrides = connection.config.settings.validate()?;
+            ConnectionExport::new(&export, connection, &overrides, part).run()
+        });
 
         Ok(())
     }

@@ -123,7 +123,7 @@ impl ConnectionExport<'_> {
             if is_seen
                 && one.tlp.forbids_sharing()
                 && there.distribution != Some(0)
-                && !self.dry_run
+                && !self.job.dry_run
             {
                 open.push(format!("{is} ({})", one.tlp.word()));
             }
@@ -253,7 +253,7 @@ impl ConnectionExport<'_> {
         let Some(line) = report.event else { return };
         self.part.update(|part| part.events.push(line.clone()));
 
-        if !self.dry_run {
+        if !self.job.dry_run {
             let tag = event_tags::build(
                 self.ids,
                 self.connection_identity(),
@@ -270,7 +270,6 @@ impl ConnectionExport<'_> {
     pub fn set_fallback_from_plan(
         &self,
         mapped: &MappedEvent,
-        decided: &[Decision],
         (plan, next): (&Plan, &Plan),
         sending: &WriteLog,
         before: Option<&Event>,
@@ -313,26 +312,21 @@ impl ConnectionExport<'_> {
             is_stopped: true,
         };
 
-        self.set_fallback_with(decided, &report, unknown);
+        self.set_fallback_with(&report, unknown);
     }
 
     /// Says what is to be told if the run is stopped from now on.
-    pub fn set_fallback_report(&self, decided: &[Decision], report: &ReportData<'_>) {
-        self.set_fallback_with(decided, report, None);
+    pub fn set_fallback_report(&self, report: &ReportData<'_>) {
+        self.set_fallback_with(report, None);
     }
 
-    fn set_fallback_with(
-        &self,
-        decided: &[Decision],
-        report: &ReportData<'_>,
-        unknown: Option<EventRow>,
-    ) {
+    fn set_fallback_with(&self, report: &ReportData<'_>, unknown: Option<EventRow>) {
         let apart = self.part.separate_part();
         ConnectionExport {
             part: &apart,
             ..*self
         }
-        .write_rows(decided, report, &HashMap::new());
+        .write_rows(report, &HashMap::new());
 
         apart.update(|part| part.events.extend(unknown));
         self.part.set_report_if_stopped(&apart);
@@ -345,7 +339,7 @@ impl ConnectionExport<'_> {
         };
         let held = Tlp::from_plain_tags(diff::shared_tags(event.tags_with_local_flag()));
         let added = Tlp::from_plain_tags(plan.head.add_tags.iter().map(String::as_str));
-        held.max(added.filter(|_| self.dry_run))
+        held.max(added.filter(|_| self.job.dry_run))
     }
 
     /// Who may see an event: the word of MISP for its distribution.
@@ -362,7 +356,7 @@ impl ConnectionExport<'_> {
             .and_then(|held| u64::try_from(held).ok());
 
         distribution_text(
-            if self.dry_run && plan.head.close {
+            if self.job.dry_run && plan.head.close {
                 0
             } else {
                 held.unwrap_or(wanted.distribution)
@@ -372,28 +366,18 @@ impl ConnectionExport<'_> {
     }
 
     /// Writes every verdict into ledger and report, in place of what was foreseen.
-    pub fn write_report(
-        &self,
-        decided: &[Decision],
-        report: &ReportData<'_>,
-        hits: &HashMap<String, Vec<String>>,
-    ) {
+    pub fn write_report(&self, report: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
         let apart = self.part.separate_part();
         ConnectionExport {
             part: &apart,
             ..*self
         }
-        .write_rows(decided, report, hits);
+        .write_rows(report, hits);
 
         self.part.merge_part(&apart);
     }
 
-    fn write_rows(
-        &self,
-        decided: &[Decision],
-        report: &ReportData<'_>,
-        hits: &HashMap<String, Vec<String>>,
-    ) {
+    fn write_rows(&self, report: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
         let ReportData {
             mapped,
             results,
@@ -427,7 +411,7 @@ impl ConnectionExport<'_> {
             .filter(|_| differs)
             .map(|after| EventIndex::new(after, self.ids));
 
-        for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
+        for (index, (one, decided)) in self.input.observables.iter().zip(self.decided).enumerate() {
             let refused = || mapped.refused.get(&index).cloned();
             let decided = decided.verdict().or_else(refused);
             let result = self.observable_result(decided, results.get(&index));
@@ -461,7 +445,7 @@ impl ConnectionExport<'_> {
             });
         }
 
-        self.report_files(decided, report);
+        self.report_files(report);
         self.report_retractions(report);
     }
 
@@ -504,7 +488,7 @@ impl ConnectionExport<'_> {
         }
 
         // What a dry run would add is not there yet, and gets this uuid all the same.
-        let is_missing = held.is_some() && !self.dry_run;
+        let is_missing = held.is_some() && !self.job.dry_run;
 
         (
             format!("{}/{}", wanted.category, wanted.kind),
@@ -513,7 +497,7 @@ impl ConnectionExport<'_> {
     }
 
     /// The files themselves, beside their hashes.
-    fn report_files(&self, decided: &[Decision], report: &ReportData<'_>) {
+    fn report_files(&self, report: &ReportData<'_>) {
         if self.settings.export_attachments == Attachments::Hashes {
             return;
         }
@@ -540,7 +524,7 @@ impl ConnectionExport<'_> {
             .map(|(attribute, result)| (attribute.object(), result))
             .collect();
 
-        for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
+        for (index, (one, decided)) in self.input.observables.iter().zip(self.decided).enumerate() {
             let is_open = *decided == Decision::Send;
             let Some(ioc) = one.as_ref().ok().filter(|ioc| is_open && is_file(ioc)) else {
                 continue;

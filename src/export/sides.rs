@@ -9,23 +9,15 @@ use uuid::Uuid;
 
 use super::connection::ConnectionExport;
 use super::draft::EventDraft;
-use super::mapping::Decision;
 use crate::ids::Ids;
 use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::wire::Attribute;
 use crate::text::format_count;
-use crate::types::MispCapabilities;
 
 impl ConnectionExport<'_> {
     /// What is wanted, as the other side of a shared case put it there, where it did.
-    pub fn adopt_other_side(
-        &self,
-        wanted: EventDraft,
-        held: Option<&EventContent>,
-        decided: &[Decision],
-        types: &MispCapabilities,
-    ) -> EventDraft {
+    pub fn adopt_other_side(&self, wanted: EventDraft, held: Option<&EventContent>) -> EventDraft {
         let (Some(held), Some(beside)) = (held, self.ids.other_side()) else {
             return wanted;
         };
@@ -42,7 +34,7 @@ impl ConnectionExport<'_> {
             ids: &beside,
             ..*self
         }
-        .map_case(decided, types, wanted.uuid)
+        .map_case(wanted.uuid)
         .wanted;
 
         wanted.adopt_other_uuids(&theirs, held, (self.ids, &beside))

@@ -19,7 +19,7 @@ use crate::time;
 impl ConnectionExport<'_> {
     /// Whether the event links to the page of its case.
     pub fn case_link(&self) -> CaseLink<'_> {
-        match self.url {
+        match &self.job.url {
             _ if !self.settings.export_case_url => CaseLink::No,
             _ if self.is_public() => CaseLink::Public,
             Some(url) => CaseLink::To(url),
@@ -36,8 +36,8 @@ impl ConnectionExport<'_> {
     ) -> HashMap<String, Vec<String>> {
         let attributes = &done.mapped.wanted.attributes;
         let is_off = self.settings.warninglists == Warninglists::Off
-            || self.dry_run
-            || self.network.clock().is_over();
+            || self.job.dry_run
+            || self.job.network.clock().is_over();
         if is_off || attributes.is_empty() || done.stopped.is_some() {
             return HashMap::new();
         }
@@ -143,7 +143,7 @@ impl ConnectionExport<'_> {
         for (attribute, moment) in sighted {
             let verdict = match attribute.uuid {
                 uuid if seen.contains(&uuid) => Verdict::Unchanged,
-                uuid if self.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => {
+                uuid if self.job.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => {
                     Verdict::Created
                 }
                 uuid if !there.contains(&uuid) => SkipRule::NoAttribute.into(),

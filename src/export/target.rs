@@ -10,7 +10,6 @@ use super::case::ExportInput;
 use super::connection::ConnectionExport;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections::{self, Connection};
-use crate::ids::Ids;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
 use crate::secret::{Secret, truncate_text};
@@ -186,7 +185,7 @@ impl ConnectionExport<'_> {
         tags.iter()
             .filter(is_signed)
             .map(|tag| tag.uuid)
-            .chain(self.confirmed)
+            .chain(self.job.confirmed)
     }
 
     /// The event of this connection that the case was made from.
@@ -207,7 +206,7 @@ impl ConnectionExport<'_> {
         there: &[There],
         is_own: &dyn Fn(&Uuid) -> bool,
     ) -> Result<Option<Uuid>> {
-        let Some(uuid) = self.confirmed else {
+        let Some(uuid) = self.job.confirmed else {
             return Ok(None);
         };
         let refused = |why: &str| {
@@ -220,7 +219,8 @@ impl ConnectionExport<'_> {
         let mut named = tags.iter().filter(|tag| tag.uuid == uuid).peekable();
 
         if named.peek().is_none() && !is_own(&uuid) {
-            if self.is_confirmed_elsewhere {
+            let named = &self.job.named;
+            if named.iter().any(|name| *name != self.connection.name) {
                 return Ok(None);
             }
             return refused(
@@ -240,7 +240,7 @@ impl ConnectionExport<'_> {
             .filter(|case| *case != self.input.case.id);
 
         for case in others {
-            match self.thehive.map(|thehive| thehive.has_case(case)) {
+            match self.job.thehive.map(|thehive| thehive.has_case(case)) {
                 Some(Ok(true)) => {
                     return refused(&format!(
                         "it is the event of case {case}, which is still there"
@@ -274,7 +274,7 @@ impl ConnectionExport<'_> {
         CaseName {
             id: &case.id,
             created: &case.created,
-            organisation: self.organisation,
+            organisation: self.job.organisation,
             title: &case.title,
             event_info: &self.settings.event_info,
             is_guest: self.is_guest,
@@ -283,7 +283,7 @@ impl ConnectionExport<'_> {
 
     fn assess_tags(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
         let info = |uuid: &Uuid| find_event(there, uuid).map(|event| event.info.clone());
-        let has_case = |case: &str| self.thehive.map(|thehive| thehive.has_case(case));
+        let has_case = |case: &str| self.job.thehive.map(|thehive| thehive.has_case(case));
 
         event_tags::assess(
             tags,
@@ -378,15 +378,13 @@ impl ConnectionExport<'_> {
     /// The uuids that the case's event can have, in their order: those that a new one gets, and
     /// those that it got before the installation had a secret.
     pub fn computed_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
-        let case = &self.input.case;
-        let of = |ids: &Ids| ids.event_uuids(&case.id, &case.created, self.named);
         let old = if self.ids.has_secret() {
-            of(&self.ids.without_secret())
+            self.event_uuids(&self.ids.without_secret())
         } else {
             Vec::new()
         };
 
-        (of(self.ids), old)
+        (self.event_uuids(self.ids), old)
     }
 
     /// Somebody else's event with the uuid that ours would have.
