@@ -39,8 +39,9 @@ pub struct EventDraft {
     pub tags: Vec<String>,
     /// Who is named as creator in a feed: `{"name", "uuid"}`. A server knows that by the key.
     pub organisation: Value,
-    /// The objects; their attributes stand among the others.
-    pub objects: Vec<ObjectDraft>,
+    /// The `file` objects, each computed from the event and the file's hash; their attributes stand
+    /// among the others.
+    pub objects: Vec<Uuid>,
     /// The attributes, those in objects too.
     pub attributes: Vec<AttributeDraft>,
     /// Attributes that would be wanted if their TLP did not forbid it here.
@@ -58,13 +59,6 @@ pub struct EventDraft {
     /// Attributes of ours that are neither wanted nor to be retracted: files, which an option once
     /// let out. Where one is there, its TLP counts all the same.
     pub kept: Vec<AttributeDraft>,
-}
-
-/// A `file` object that should be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectDraft {
-    /// Computed from the event and the file's hash.
-    pub uuid: Uuid,
 }
 
 /// What is known of IOCs that could not be mapped. What they were when they could be is not known,
@@ -177,9 +171,9 @@ impl EventDraft {
         let mut settled = self.clone();
         let mut moved = HashMap::new();
         for object in &mut settled.objects {
-            let uuid = settle(object.uuid, &objects);
-            moved.insert(object.uuid, uuid);
-            object.uuid = uuid;
+            let uuid = settle(*object, &objects);
+            moved.insert(*object, uuid);
+            *object = uuid;
         }
 
         let of_iocs = settled.attributes.iter_mut().chain(&mut settled.spared);

@@ -201,7 +201,7 @@ impl Plan {
         held: Option<&EventContent>,
         rules: &DiffContext<'_>,
     ) -> Self {
-        let objects = wanted.objects.iter().map(|object| object.uuid);
+        let objects = wanted.objects.iter().copied();
         let Some(held) = held else {
             let add = |draft| Planned::wanted(draft, draft.uuid, Action::Add);
             return Self {
@@ -391,7 +391,7 @@ impl Plan {
             .attributes
             .iter()
             .filter(|planned| planned.action == Action::Remove);
-        let objects = wanted.objects.iter().map(|object| object.uuid);
+        let objects = wanted.objects.iter().copied();
 
         EventChanges {
             uuid: wanted.uuid,

@@ -261,7 +261,7 @@ pub fn objects_to_restrict(
     }
     let open = wanted.attributes.iter().filter(|draft| !draft.is_closed);
     let open: HashSet<Uuid> = open.filter_map(AttributeDraft::object).collect();
-    let of_iocs = wanted.objects.iter().map(|object| object.uuid);
+    let of_iocs = wanted.objects.iter().copied();
     let of_withheld = wanted.withheld.iter().filter_map(AttributeDraft::object);
     let closed: HashSet<Uuid> = of_iocs
         .filter(|object| !open.contains(object))

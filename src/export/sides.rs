@@ -92,9 +92,9 @@ impl EventDraft {
         let mut moved = HashMap::new();
         let of_both = own.objects.iter().zip(&theirs.objects);
         for (object, (own, theirs)) in self.objects.iter_mut().zip(of_both) {
-            if !objects.contains(&own.uuid) && objects.contains(&theirs.uuid) {
-                moved.insert(object.uuid, theirs.uuid);
-                object.uuid = theirs.uuid;
+            if !objects.contains(own) && objects.contains(theirs) {
+                moved.insert(*object, *theirs);
+                *object = *theirs;
             }
         }
 

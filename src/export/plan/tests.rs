@@ -1,7 +1,7 @@
 //! Plans made again and again, against a MISP that is a list of attributes.
 
 use super::*;
-use crate::export::draft::{Doubts, ObjectDraft};
+use crate::export::draft::Doubts;
 use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use proptest::prelude::*;
@@ -41,7 +41,7 @@ fn draft_of(values: &[String]) -> EventDraft {
         pap: None,
         tags: Vec::new(),
         organisation: json!({}),
-        objects: Vec::<ObjectDraft>::new(),
+        objects: Vec::new(),
         attributes: values.iter().enumerate().map(attribute).collect(),
         withheld: Vec::new(),
         kept: Vec::new(),
