@@ -8,11 +8,12 @@ use uuid::Uuid;
 
 use super::ConnectionConfig;
 use super::case::ExportInput;
+use super::event_report::count_live;
 use super::mapping::{self, Decision, MappedEvent, MappingContext};
 use super::options::Settings;
 use super::plan::Plan;
 use super::reconcile::{EventResult, Reconciler};
-use super::reporting::{self, ReportData};
+use super::reporting::ReportData;
 use super::target::{self, Target, Targets};
 use super::verdicts::AttributeResult;
 use crate::config::connections::{self, Connection};
@@ -446,7 +447,7 @@ impl ConnectionExport<'_> {
         plan: Plan,
         held: Option<EventContent>,
     ) -> ExportResult {
-        let live = held.as_ref().map_or(0, reporting::count_live);
+        let live = held.as_ref().map_or(0, count_live);
         let row = self.build_event_row(
             &mapped.wanted,
             held.as_ref().map(|held| &held.event),
@@ -492,7 +493,7 @@ impl ConnectionExport<'_> {
 
         let there = after.as_ref().map(|after| &after.event);
         let event = there.or(before).or(log.event.as_ref()).map(|event| {
-            let live = after.as_ref().map(reporting::count_live);
+            let live = after.as_ref().map(count_live);
             self.build_event_row(wanted, Some(event), live, (&plan, &plan.event_verdict(log)))
         });
 
@@ -513,25 +514,5 @@ impl ConnectionExport<'_> {
             event,
             stopped,
         }
-    }
-
-    /// What is closed now and was published before is with others already.
-    fn note_earlier_publication(&self, before: Option<&Event>, plan: &Plan) {
-        let was_out =
-            before.is_some_and(|event| event.publish_timestamp.is_none_or(|moment| moment > 0));
-        if !was_out || !plan.restricts_visibility() {
-            return;
-        }
-        let what = if plan.head.close {
-            "the case"
-        } else {
-            "some of it"
-        };
-
-        self.part.add_note(format!(
-            "the event was published before {what} became RED or AMBER+STRICT: whoever it was \
-             shared with may have it \
-             already, and keeps it"
-        ));
     }
 }

@@ -9,6 +9,7 @@ mod comments;
 mod connection;
 mod diff;
 mod draft;
+mod event_report;
 pub mod event_tags;
 mod file_objects;
 pub mod load;
@@ -38,9 +39,7 @@ use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
 use crate::report::ledger::{ItemCounts, ItemKind, Verdict};
-use crate::report::{
-    ConnectionReport, ConnectionReporter, EventRow, ReportBody, RunReport, Taxonomy,
-};
+use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport, Taxonomy};
 use crate::secret::{Secret, truncate_text};
 use crate::text::format_count;
 use crate::thehive::TheHive;
@@ -478,8 +477,6 @@ fn case_label(input: &ExportInput) -> String {
     }
 }
 
-/// How the reason of an event begins whose own fields changed.
-const CHANGES: &str = "changes: ";
 const NOT_SENT: &str = "not sent";
 
 /// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is
@@ -642,10 +639,11 @@ fn describe_counts(count: &ItemCounts, dry_run: bool) -> Vec<String> {
 
 /// What changed on the event itself, or would.
 fn event_change(part: &ConnectionReport, dry_run: bool) -> Option<String> {
-    let is_updated = |event: &&EventRow| event.verdict == Verdict::Updated.word();
-    let event = part.events.first().filter(is_updated)?;
-    let mut reasons = event.reason.as_deref()?.split("; ");
-    let fields = reasons.find_map(|why| why.strip_prefix(CHANGES))?;
+    let event = part.events.first()?;
+    let fields = &event.changed_fields;
+    if event.verdict != Verdict::Updated.word() || fields.is_empty() {
+        return None;
+    }
 
     Some(match dry_run {
         true => format!("the event's own {fields} would change"),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::case::{self, ExportInput};
 use super::connection::{ConnectionExport, ExportJob};
-use super::reporting::distribution_text;
+use super::event_report::distribution_text;
 use super::{
     Config, build_ids, event_tags, load, open_network, open_thehive, select_allowed,
     select_for_export, validate_settings,
