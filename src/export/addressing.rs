@@ -9,6 +9,7 @@ use super::case::ExportInput;
 use crate::report::RunReport;
 use crate::secret::truncate_text;
 use crate::tags;
+use crate::text::join_first;
 
 /// The longest name of a connection that a person would type, in characters.
 const LONGEST_NAME: usize = 100;
@@ -180,20 +181,17 @@ pub fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
         .map(|ioc| &ioc.observable);
     for observable in observables.filter(|observable| observable.ioc) {
         for tag in &observable.tags {
-            let value_and_tag = || {
-                format!(
-                    "{} ({})",
-                    truncate_text(&observable.data, LONGEST_NAME),
-                    truncate_text(tag, LONGEST_NAME)
-                )
+            let word = tags::mistyped_word(tag);
+            let list = if word == Some(tags::TO) || tags::parse_value(tag, tags::TO).is_some() {
+                &mut misplaced
+            } else if word.is_some() {
+                &mut unread
+            } else {
+                continue;
             };
 
-            let word = tags::mistyped_word(tag);
-            if word == Some(tags::TO) || tags::parse_value(tag, tags::TO).is_some() {
-                misplaced.push(value_and_tag());
-            } else if word.is_some() {
-                unread.push(value_and_tag());
-            }
+            let value = truncate_text(&observable.data, LONGEST_NAME);
+            list.push(format!("{value} ({})", truncate_text(tag, LONGEST_NAME)));
         }
     }
 
@@ -214,13 +212,7 @@ fn warn_of_tagged_iocs(what: &str, iocs: &[String], run: &RunReport) {
     if iocs.is_empty() {
         return;
     }
-    let named: Vec<_> = iocs.iter().take(NAMED).map(String::as_str).collect();
-    let more = match iocs.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-
-    run.warn(format!("{what}: {}{more}", named.join(", ")));
+    run.warn(format!("{what}: {}", join_first(iocs, NAMED)));
 }
 
 fn quote_names<'n>(names: impl Iterator<Item = &'n str>) -> String {

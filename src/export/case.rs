@@ -9,6 +9,7 @@ use super::verdicts::SkipRule;
 use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, truncate_text};
+use crate::text::join_first;
 use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
 use crate::time;
@@ -285,31 +286,13 @@ impl Marked {
         ];
 
         let some = all.into_iter().filter(|(iocs, _)| !iocs.is_empty());
-        some.map(|(iocs, what)| format!("{what}: {}", join_first(iocs)))
+        some.map(|(iocs, what)| format!("{what}: {}", join_first(iocs, 5)))
             .collect()
     }
 }
 
 /// The longest value in a remark, in characters.
 const SHOWN: usize = 100;
-
-/// The first of them, and how many more there are.
-fn join_first(all: &[String]) -> String {
-    const NAMED: usize = 5;
-
-    let named = all
-        .iter()
-        .take(NAMED)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-
-    if all.len() > NAMED {
-        format!("{named} and {} more", all.len() - NAMED)
-    } else {
-        named
-    }
-}
 
 fn join_tags<'t>(tags: impl Iterator<Item = &'t str>) -> String {
     tags.take(3)

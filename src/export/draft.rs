@@ -1,7 +1,7 @@
 //! The event that a case should be: what the mapping makes, and what a plan compares with the event
 //! that is there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -87,49 +87,34 @@ impl EventDraft {
         markings.chain(self.tags.iter().map(String::as_str))
     }
 
+    /// Attributes that may be there: wanted, withheld, or kept as they are.
+    pub fn drafts(&self) -> impl Iterator<Item = &AttributeDraft> {
+        let all = self.attributes.iter().chain(&self.withheld);
+        all.chain(&self.kept)
+    }
+
+    /// The same, in the same order.
+    pub fn drafts_mut(&mut self) -> impl Iterator<Item = &mut AttributeDraft> {
+        let all = self.attributes.iter_mut().chain(&mut self.withheld);
+        all.chain(&mut self.kept)
+    }
+
     /// Every tag that this export may have to set anywhere.
     pub fn event_and_attribute_tags(&self) -> Vec<&str> {
-        let mut all: Vec<&str> = self.event_tags().collect();
-        all.extend(
-            self.attributes
-                .iter()
-                .chain(&self.withheld)
-                .chain(&self.kept)
-                .flat_map(AttributeDraft::all_tags),
-        );
-
+        let of_drafts = self.drafts().flat_map(AttributeDraft::all_tags);
+        let mut all: Vec<&str> = self.event_tags().chain(of_drafts).collect();
         all.sort_unstable();
         all.dedup();
 
         all
     }
-}
 
-impl AttributeDraft {
-    /// The object it is in.
-    pub fn object(&self) -> Option<Uuid> {
-        self.place.as_ref().map(|place| place.object)
-    }
-
-    /// True if it may be there with this uuid: a file may have gone out in either of two ways.
-    pub fn may_have_uuid(&self, uuid: &Uuid) -> bool {
-        self.uuid == *uuid || self.file.as_ref().is_some_and(|file| file.other == *uuid)
-    }
-}
-
-impl EventDraft {
     /// Leaves of what is wanted only that nothing there is laxer, and that what is no IOC any more
     /// is retracted.
     pub fn limit_to_tightening(&mut self) {
         self.only_tightens = true;
         self.tags.clear();
-        let all = self
-            .attributes
-            .iter_mut()
-            .chain(&mut self.withheld)
-            .chain(&mut self.kept);
-
-        all.for_each(|attribute| attribute.tags.clear());
+        self.drafts_mut().for_each(|draft| draft.tags.clear());
     }
 
     /// The same with the uuids that things have in the event: anybody who can compute a uuid may
@@ -155,44 +140,47 @@ impl EventDraft {
             .copied()
             .collect();
 
-        let settle = |uuid: Uuid, there: &HashSet<Uuid>| {
+        let resolve = |uuid: Uuid, there: &HashSet<Uuid>| {
             if there.contains(&uuid) || (there.is_empty() && !taken.contains(&uuid)) {
                 return uuid;
             }
             let is_free = |other: &Uuid| taken.contains(&uuid) && !taken.contains(other);
-            let there = ids
-                .fallback_uuids(&uuid)
-                .find(|other| there.contains(other));
-            there
-                .or_else(|| ids.fallback_uuids(&uuid).find(is_free))
+            let fallbacks = || ids.fallback_uuids(&uuid);
+            fallbacks()
+                .find(|other| there.contains(other))
+                .or_else(|| fallbacks().find(is_free))
                 .unwrap_or(uuid)
         };
 
         let mut settled = self.clone();
-        let mut moved = HashMap::new();
         for object in &mut settled.objects {
-            let uuid = settle(*object, &objects);
-            moved.insert(*object, uuid);
-            *object = uuid;
+            *object = resolve(*object, &objects);
         }
 
-        let of_iocs = settled.attributes.iter_mut().chain(&mut settled.spared);
-        for attribute in of_iocs
-            .chain(&mut settled.withheld)
-            .chain(&mut settled.kept)
-        {
-            attribute.uuid = settle(attribute.uuid, &attributes);
-            if let Some(place) = &mut attribute.place {
-                place.object = *moved
-                    .entry(place.object)
-                    .or_insert_with(|| settle(place.object, &objects));
+        let mut spared = std::mem::take(&mut settled.spared);
+        for draft in settled.drafts_mut().chain(&mut spared) {
+            draft.uuid = resolve(draft.uuid, &attributes);
+            if let Some(place) = &mut draft.place {
+                place.object = resolve(place.object, &objects);
             }
-
-            if let Some(file) = &mut attribute.file {
-                file.other = settle(file.other, &attributes);
+            if let Some(file) = &mut draft.file {
+                file.other = resolve(file.other, &attributes);
             }
         }
+        settled.spared = spared;
 
         settled
+    }
+}
+
+impl AttributeDraft {
+    /// The object it is in.
+    pub fn object(&self) -> Option<Uuid> {
+        self.place.as_ref().map(|place| place.object)
+    }
+
+    /// True if it may be there with this uuid: a file may have gone out in either of two ways.
+    pub fn may_have_uuid(&self, uuid: &Uuid) -> bool {
+        self.uuid == *uuid || self.file.as_ref().is_some_and(|file| file.other == *uuid)
     }
 }

@@ -552,26 +552,38 @@ fn count_iocs(part: &ConnectionReport) -> u64 {
 fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     let count = part.ledger.count(ItemKind::Observables);
 
-    let (retracted, closed) = match dry_run {
-        true => ("would be retracted", "would be closed"),
-        false => ("retracted", "closed"),
-    };
+    let done = |verb: &str| describe_done(verb, dry_run);
+    let written = [
+        (count.created, done("added")),
+        (count.updated, done("updated")),
+        (count.unchanged, "unchanged".to_owned()),
+        (count.failed, "failed".to_owned()),
+    ];
+    let mut phrases = describe_numbers(written);
+    let skipped = count.skipped_by.iter();
+    phrases.extend(
+        skipped
+            .filter(|(rule, _)| **rule != SkipRule::NotAnIoc.to_string())
+            .map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule))),
+    );
 
-    let mut phrases = describe_counts(&count, dry_run);
     let files = part.ledger.count(ItemKind::Files).created;
-    if files > 0 {
-        let sent = if dry_run { "would be sent" } else { "sent" };
-        phrases.push(format!("{} {sent}", format_count(files, "file", "files")));
-    }
+    let sent = done("sent");
+    phrases.extend(describe_numbers([(
+        files,
+        if files == 1 {
+            format!("file {sent}")
+        } else {
+            format!("files {sent}")
+        },
+    )]));
     phrases.extend(event_change(part, dry_run));
     let retractions = part.ledger.count(ItemKind::Retractions);
-    if retractions.updated > 0 {
-        phrases.push(format!("{} {retracted}", retractions.updated));
-    }
     let closings = part.ledger.count(ItemKind::Closings);
-    if closings.updated > 0 {
-        phrases.push(format!("{} {closed}", closings.updated));
-    }
+    phrases.extend(describe_numbers([
+        (retractions.updated, done("retracted")),
+        (closings.updated, done("closed")),
+    ]));
 
     phrases.extend(left_retractions(&retractions));
     if part.proposals > 0 {
@@ -611,30 +623,20 @@ fn describe_place(part: &ConnectionReport) -> String {
     }
 }
 
-/// How many IOCs were written, or would be, and how many were left out by which rule.
-fn describe_counts(count: &ItemCounts, dry_run: bool) -> Vec<String> {
-    let (added, updated) = match dry_run {
-        true => ("would be added", "would be updated"),
-        false => ("added", "updated"),
-    };
-    let words = [
-        (count.created, added),
-        (count.updated, updated),
-        (count.unchanged, "unchanged"),
-        (count.failed, "failed"),
-    ];
+/// What was done, or would be.
+fn describe_done(verb: &str, dry_run: bool) -> String {
+    if dry_run {
+        format!("would be {verb}")
+    } else {
+        verb.to_owned()
+    }
+}
 
-    let written = words
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{number} {word}"));
-    let left_out = count
-        .skipped_by
-        .iter()
-        .filter(|(rule, _)| **rule != SkipRule::NotAnIoc.to_string())
-        .map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule)));
-
-    written.chain(left_out).collect()
+/// The numbers that are not zero, each with what it counts.
+fn describe_numbers(numbers: impl IntoIterator<Item = (u64, String)>) -> Vec<String> {
+    let some = numbers.into_iter().filter(|(number, _)| *number > 0);
+    some.map(|(number, what)| format!("{number} {what}"))
+        .collect()
 }
 
 /// What changed on the event itself, or would.

@@ -11,7 +11,6 @@ use super::connection::ConnectionExport;
 use super::draft::EventDraft;
 use crate::ids::Ids;
 use crate::misp::EventContent;
-use crate::misp::draft::AttributeDraft;
 use crate::misp::wire::Attribute;
 use crate::text::format_count;
 
@@ -98,31 +97,15 @@ impl EventDraft {
             }
         }
 
-        let all = |wanted: &'_ Self| -> Vec<AttributeDraft> {
-            wanted
-                .attributes
-                .iter()
-                .chain(&wanted.withheld)
-                .chain(&wanted.kept)
-                .cloned()
-                .collect()
-        };
-
-        let of_both = all(&own).into_iter().zip(all(&theirs));
-        let attributes_of_all = self
-            .attributes
-            .iter_mut()
-            .chain(&mut self.withheld)
-            .chain(&mut self.kept);
-
-        for (attribute, (own, theirs)) in attributes_of_all.zip(of_both) {
+        let of_both = own.drafts().zip(theirs.drafts());
+        for (attribute, (own, theirs)) in self.drafts_mut().zip(of_both) {
             // One that is live goes before one that is not, and either before none.
             if attributes.get(&theirs.uuid) > attributes.get(&own.uuid) && theirs.value == own.value
             {
                 attribute.uuid = theirs.uuid;
             }
             if let (Some(file), Some(own), Some(theirs)) =
-                (&mut attribute.file, own.file, theirs.file)
+                (&mut attribute.file, &own.file, &theirs.file)
                 && attributes.get(&theirs.other) > attributes.get(&own.other)
             {
                 file.other = theirs.other;
