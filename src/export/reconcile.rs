@@ -2,6 +2,7 @@
 //! nothing moves.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -56,12 +57,6 @@ pub struct Reconciler<'a, 'o> {
 
 /// The event in the end, and what stopped the writing.
 pub type EventResult = (Option<EventContent>, Option<anyhow::Error>);
-
-/// How it goes on after a write and a look.
-enum Step {
-    Write(Plan),
-    End(EventResult),
-}
 
 impl Reconciler<'_, '_> {
     pub fn diff_context(&self) -> DiffContext<'_> {
@@ -132,7 +127,7 @@ impl Reconciler<'_, '_> {
             let open = next.count_pending(&self.log);
             let step = match self.apply(plan, &next, before) {
                 None => self.finish_written(&next),
-                Some(WriteStop::No(error)) => Step::End(self.read_back(Some(error))),
+                Some(WriteStop::No(error)) => Break(self.read_back(Some(error))),
                 Some(WriteStop::Look(error)) => self.look_again(error, false, open)?,
                 Some(WriteStop::Taken { error, is_hidden }) => {
                     self.look_again(error, is_hidden, open)?
@@ -140,8 +135,8 @@ impl Reconciler<'_, '_> {
             };
 
             match step {
-                Step::Write(plan) => next = plan,
-                Step::End(ended) => return Ok(ended),
+                Continue(plan) => next = plan,
+                Break(ended) => return Ok(ended),
             }
         }
     }
@@ -177,31 +172,36 @@ impl Reconciler<'_, '_> {
         sent.err()
     }
 
-    /// After a write that nothing stopped. Something may be left all the same: what MISP refused by
+    /// After a write that nothing stopped: the end, or what is to be written now. Something may be left all the same: what MISP refused by
     /// its uuid, which gets another one here; or a tag that was there locally, which only a second
     /// edit sets for everybody.
-    fn finish_written(&mut self, written: &Plan) -> Step {
+    fn finish_written(&mut self, written: &Plan) -> ControlFlow<EventResult, Plan> {
         let (held, error) = self.read_back(None);
         let is_left = error.is_none()
             && (self.reassign_refused_uuids(held.as_ref())
                 || (!self.has_repeated && written.replaces_local_tags()));
         if !is_left {
-            return Step::End((held, error));
+            return Break((held, error));
         }
 
         self.has_repeated = true;
         match self.make_plan(held.as_ref()) {
-            Ok(plan) if plan.is_empty() => Step::End((held, None)),
-            Ok(plan) => Step::Write(plan),
-            Err(error) => Step::End((held, Some(error))),
+            Ok(plan) if plan.is_empty() => Break((held, None)),
+            Ok(plan) => Continue(plan),
+            Err(error) => Break((held, Some(error))),
         }
     }
 
-    /// After a write that was not answered well: what is there once MISP is done? `open` is how
-    /// much was to be written.
-    fn look_again(&mut self, error: anyhow::Error, is_hidden: bool, open: usize) -> Result<Step> {
+    /// After a write that was not answered well, and that MISP is done with: the end, or what is to
+    /// be written now. `open` is how much was to be written.
+    fn look_again(
+        &mut self,
+        error: anyhow::Error,
+        is_hidden: bool,
+        open: usize,
+    ) -> Result<ControlFlow<EventResult, Plan>> {
         let Some(held) = self.wait_until_stable() else {
-            return Ok(Step::End((None, Some(self.mark_unverified(error)))));
+            return Ok(Break((None, Some(self.mark_unverified(error)))));
         };
         let is_foreign = match &held {
             Some(held) => self.is_foreign(held),
@@ -211,13 +211,13 @@ impl Reconciler<'_, '_> {
             return Err(error);
         }
         if held.is_none() && !self.log.had_effect() {
-            return Ok(Step::End((None, Some(error))));
+            return Ok(Break((None, Some(error))));
         }
 
         self.reassign_refused_uuids(held.as_ref());
         // What stopped the writing says more than why there is no further plan.
         let Ok(next) = self.make_plan(held.as_ref()) else {
-            return Ok(Step::End((held, Some(error))));
+            return Ok(Break((held, Some(error))));
         };
 
         let rest = next.count_pending(&self.log);
@@ -225,9 +225,9 @@ impl Reconciler<'_, '_> {
         let is_over = self.fruitless >= ATTEMPTS || self.export.job.network.clock().is_over();
 
         Ok(match rest {
-            0 => Step::End((held, None)),
-            _ if is_over => Step::End((held, Some(error))),
-            _ => Step::Write(next),
+            0 => Break((held, None)),
+            _ if is_over => Break((held, Some(error))),
+            _ => Continue(next),
         })
     }
 
