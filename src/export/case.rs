@@ -91,8 +91,8 @@ pub fn parse_observables(data: &Value) -> Result<Option<Vec<Element<Observable>>
         list.len() <= MOST,
         "the job carries more than {MOST} observables: it is not exported"
     );
-    let read = |one: &Value| {
-        serde_json::from_value(one.clone())
+    let read = |observable: &Value| {
+        serde_json::from_value(observable.clone())
             .unwrap_or_else(|error| Element::Bad(Flaw::unreadable(&error.to_string())))
     };
 
@@ -129,6 +129,11 @@ fn read_integer(data: &Value, names: &[&str]) -> Option<i64> {
 }
 
 impl ExportInput {
+    /// The observable at this position, if it can be read.
+    pub fn ioc_at(&self, index: usize) -> Option<&CaseObservable> {
+        self.observables.get(index)?.as_ref().ok()
+    }
+
     /// True if TheHive shows parts of the case to other organisations only.
     pub fn is_shared(&self) -> bool {
         self.whole == Err(SkipRule::CaseIsShared)
@@ -157,21 +162,23 @@ impl ExportInput {
             ));
         }
 
-        for one in &mut self.observables {
-            let is_secret = one.as_ref().is_ok_and(|CaseObservable { observable, .. }| {
-                let name = observable
-                    .attachment
-                    .as_ref()
-                    .map(|attachment| &attachment.name);
-                let mut texts = [&observable.data, &observable.message]
-                    .into_iter()
-                    .chain(&observable.tags)
-                    .chain(name);
-                texts.any(|text| scrubber.has_secret_in(text))
-            });
+        for read in &mut self.observables {
+            let is_secret = read
+                .as_ref()
+                .is_ok_and(|CaseObservable { observable, .. }| {
+                    let name = observable
+                        .attachment
+                        .as_ref()
+                        .map(|attachment| &attachment.name);
+                    let mut texts = [&observable.data, &observable.message]
+                        .into_iter()
+                        .chain(&observable.tags)
+                        .chain(name);
+                    texts.any(|text| scrubber.has_secret_in(text))
+                });
 
             if is_secret {
-                *one = Err(HOLDS.to_owned());
+                *read = Err(HOLDS.to_owned());
             }
         }
 
@@ -395,7 +402,7 @@ fn parse_case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<
 
 /// When a case began, in seconds since 1970: else when it was created. TheHive writes milliseconds.
 fn parse_start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
-    let told = |names: &[&str]| {
+    let text = |names: &[&str]| {
         member(data, names)
             .map(scalar_to_text)
             .filter(|text| !text.trim().is_empty())
@@ -407,7 +414,7 @@ fn parse_start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
             .filter(|at| *at > 0 && !time::format_date(*at).is_empty())
     };
 
-    let (start, made) = (told(&["startDate"]), told(&["_createdAt", "createdAt"]));
+    let (start, made) = (text(&["startDate"]), text(&["_createdAt", "createdAt"]));
     ensure!(
         start.is_some() || made.is_some(),
         "the case has neither \"startDate\" nor \"createdAt\""

@@ -74,7 +74,7 @@ impl ConnectionExport<'_> {
         let iocs = asked
             .into_iter()
             .filter_map(Element::into_option)
-            .filter(|one| one.ioc);
+            .filter(|observable| observable.ioc);
 
         Ok(Some(
             iocs.map(|observable| CaseObservable {
@@ -117,7 +117,7 @@ impl ConnectionExport<'_> {
             observables,
             ..self.input.clone()
         };
-        let known: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
+        let known: HashSet<Uuid> = wanted.attributes.iter().map(|draft| draft.uuid).collect();
         let together = ConnectionExport {
             input: &input,
             decided: &decided,
@@ -129,7 +129,7 @@ impl ConnectionExport<'_> {
 
         together
             .into_iter()
-            .filter(|one| !known.contains(&one.uuid))
+            .filter(|draft| !known.contains(&draft.uuid))
             .collect()
     }
 }

@@ -10,6 +10,7 @@ use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
+use crate::misp::wire::Attribute;
 use crate::types::equal;
 
 /// The event that a case should be.
@@ -130,8 +131,7 @@ impl EventDraft {
         let ids = ids.for_event(&self.uuid);
         let attributes: HashSet<Uuid> = held
             .iter()
-            .flat_map(|held| &held.attributes)
-            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
+            .flat_map(|held| held.attributes_by_uuid().map(|(uuid, _)| uuid))
             .collect();
 
         let objects: HashSet<Uuid> = held
@@ -170,6 +170,14 @@ impl EventDraft {
         settled.spared = spared;
 
         settled
+    }
+}
+
+impl EventContent {
+    /// Its attributes, as far as their uuids can be read.
+    pub fn attributes_by_uuid(&self) -> impl Iterator<Item = (Uuid, &Attribute)> {
+        let attributes = self.attributes.iter();
+        attributes.filter_map(|held| Some((Uuid::parse_str(&held.uuid).ok()?, held)))
     }
 }
 

@@ -107,31 +107,28 @@ pub fn decide_observables(
     settings: &Settings,
     is_public: bool,
 ) -> Vec<Decision> {
-    let is_refused = find_refusal(&input.case, settings).map(|(rule, _)| rule);
+    let refusal = find_refusal(&input.case, settings).map(|(rule, _)| rule);
     input
         .observables
         .iter()
-        .map(|one| decide_observable(one, settings, is_public, is_refused.as_ref()))
+        .map(|ioc| decide_observable(ioc, settings, is_public, refusal.as_ref()))
         .collect()
 }
 
 /// Why a case may not go out as a whole: the rule, and what is said.
 pub fn find_refusal(case: &Case, settings: &Settings) -> Option<(SkipRule, String)> {
-    let told = |what: &str, is: &str, option: &str, most: &str| {
-        format!("the case is {what}:{is}, and \"{option}\" is {most}: nothing is exported")
+    let refuse = |marking: &str, of_case: &str, limit: &str| {
+        let (word, option) = (marking.to_uppercase(), format!("max_export_{marking}"));
+        format!("the case is {word}:{of_case}, and \"{option}\" is {limit}: nothing is exported")
     };
-    if let Some(most) = settings.max_export_tlp.filter(|most| case.tlp > *most) {
-        return Some((
-            SkipRule::Tlp,
-            told("TLP", case.tlp.word(), "max_export_tlp", most.word()),
-        ));
-    }
 
-    let (pap, most) = (case.pap?, settings.max_export_pap?);
-    (pap > most).then(|| {
-        let told = told("PAP", pap.word(), "max_export_pap", most.word());
-        (SkipRule::Pap, told)
-    })
+    if let Some(limit) = settings.max_export_tlp.filter(|limit| case.tlp > *limit) {
+        let refusal = refuse("tlp", case.tlp.word(), limit.word());
+        return Some((SkipRule::Tlp, refusal));
+    }
+    let (pap, limit) = (case.pap?, settings.max_export_pap?);
+
+    (pap > limit).then(|| (SkipRule::Pap, refuse("pap", pap.word(), limit.word())))
 }
 
 /// Maps what is left of a case into the event of this uuid.
@@ -532,7 +529,7 @@ fn title_warnings(case: &Case, settings: &Settings) -> impl Iterator<Item = Stri
 }
 
 fn decide_observable(
-    one: &Result<CaseObservable, String>,
+    ioc: &Result<CaseObservable, String>,
     settings: &Settings,
     is_public: bool,
     refusal: Option<&SkipRule>,
@@ -547,7 +544,7 @@ fn decide_observable(
 
     let failed = |reason: &str| Decision::Stay(Verdict::Failed(reason.to_owned()));
 
-    match one {
+    match ioc {
         Err(problem) => failed(problem),
         Ok(ioc) if !ioc.observable.ioc => Decision::Stay(SkipRule::NotAnIoc.into()),
         Ok(ioc) => match refusal {

@@ -242,11 +242,7 @@ impl Reconciler<'_, '_> {
     /// true if there was one.
     fn reassign_refused_uuids(&mut self, held: Option<&EventContent>) -> bool {
         let Some(held) = held else { return false };
-        let attributes: HashSet<_> = held
-            .attributes
-            .iter()
-            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
-            .collect();
+        let attributes: HashSet<_> = held.attributes_by_uuid().map(|(uuid, _)| uuid).collect();
         let objects: HashSet<_> = held.objects.values().collect();
 
         // MISP does not say whether it means the object or an attribute in it: the object goes

@@ -231,8 +231,7 @@ pub fn restrict_unedited(
     rules: &DiffContext<'_>,
 ) -> Vec<Planned> {
     let event = held.uuid();
-    let restrict = |attribute: &Attribute| {
-        let uuid = Uuid::parse_str(&attribute.uuid).ok()?;
+    let restrict = |(uuid, attribute): (Uuid, &Attribute)| {
         let is_open =
             attribute.deleted != Some(true) && needs_restricting(attribute, wanted, rules);
         let is_ours = rules.ids.is_case_part(&event, &uuid) && !edited.contains(&uuid);
@@ -247,7 +246,7 @@ pub fn restrict_unedited(
             .then(|| Planned::new(uuid, object, Subject::Retained, Action::Change(patch)))
     };
 
-    held.attributes.iter().filter_map(restrict).collect()
+    held.attributes_by_uuid().filter_map(restrict).collect()
 }
 
 /// Objects of ours that are closed: with their case, or since what they are made of is.
@@ -290,10 +289,8 @@ fn reason_to_keep(open: usize, held: &EventContent, rules: &DiffContext<'_>) -> 
 
     let event = held.uuid();
     let live: HashSet<Uuid> = held
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.deleted != Some(true))
-        .filter_map(|attribute| Some((Uuid::parse_str(&attribute.uuid).ok()?, attribute)))
+        .attributes_by_uuid()
+        .filter(|(_, attribute)| attribute.deleted != Some(true))
         .filter(|(uuid, _)| rules.ids.is_this_side_part(&event, uuid))
         .map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(uuid))
         .collect();
@@ -314,9 +311,10 @@ pub fn find_brought(
     }
     let brought = find_unwanted(wanted, held, &|uuid| {
         rules.ids.is_other_side_part(&held.uuid(), uuid)
-    })
-    .into_iter();
-    let live = brought.filter(|(_, one)| one.deleted != Some(true) && !one.comment.contains(MARK));
+    });
+    let live = brought.into_iter().filter(|(_, attribute)| {
+        attribute.deleted != Some(true) && !attribute.comment.contains(MARK)
+    });
     live.map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(uuid))
         .collect()
 }
@@ -328,12 +326,11 @@ fn find_unwanted<'a>(
     is_ours: &dyn Fn(&Uuid) -> bool,
 ) -> Vec<(Uuid, &'a Attribute)> {
     let iocs = || wanted.attributes.iter().chain(&wanted.spared);
-    let attributes = iocs().chain(&wanted.withheld);
-    let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
-    known.extend(wanted.kept.iter().map(|attribute| attribute.uuid));
+    let known = wanted.drafts().chain(&wanted.spared);
+    let known: HashSet<Uuid> = known.map(|draft| draft.uuid).collect();
     let is_open =
-        |attribute: &&Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
-    let is_link = |attribute: &&Attribute| {
+        |attribute: &Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
+    let is_link = |attribute: &Attribute| {
         attribute.kind == "link"
             && attribute.category == "Internal reference"
             && attribute.to_ids == Some(false)
@@ -343,13 +340,13 @@ fn find_unwanted<'a>(
     // observable was of another type, written otherwise, or when its object did not have the hash
     // yet by which it is called now.
     let mut values: HashMap<(&str, String), bool> = HashMap::new();
-    for one in iocs().filter(|one| one.to_ids || one.place.is_none()) {
+    for draft in iocs().filter(|draft| draft.to_ids || draft.place.is_none()) {
         *values
-            .entry((one.kind.as_str(), equal::equality_key(&one.value)))
-            .or_default() |= one.place.is_none();
+            .entry((draft.kind.as_str(), equal::equality_key(&draft.value)))
+            .or_default() |= draft.place.is_none();
     }
 
-    let is_value = |attribute: &&Attribute| {
+    let is_value = |attribute: &Attribute| {
         let is_loose = values.get(&(
             attribute.kind.as_str(),
             equal::equality_key(&attribute.value),
@@ -357,16 +354,10 @@ fn find_unwanted<'a>(
         is_loose.is_some_and(|is_loose| *is_loose || held.object_of(attribute).is_some())
     };
 
-    let of_event = held
-        .attributes
-        .iter()
-        .filter(|one| is_open(one) && !is_link(one) && !is_value(one));
-
-    of_event
-        .filter_map(|attribute| {
-            let uuid = Uuid::parse_str(&attribute.uuid).ok()?;
-            (is_ours(&uuid) && !known.contains(&uuid)).then_some((uuid, attribute))
-        })
+    held.attributes_by_uuid()
+        .filter(|(uuid, _)| !known.contains(uuid))
+        .filter(|(_, attribute)| is_open(attribute) && !is_link(attribute) && !is_value(attribute))
+        .filter(|(uuid, _)| is_ours(uuid))
         .collect()
 }
 

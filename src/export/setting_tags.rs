@@ -98,12 +98,9 @@ fn namespaces_to_check(wanted: &EventDraft, held: Option<&EventContent>) -> BTre
     let of_event = held.map(|held| shared_tags(held.event.tags_with_local_flag()).collect());
     collect_rival_namespaces(&wanted.tags, of_event.unwrap_or_default(), &mut found);
 
-    let tagged = held
-        .iter()
-        .flat_map(|held| &held.attributes)
-        .filter(|attribute| !attribute.tags.is_empty());
-    let there: HashMap<Uuid, _> = tagged
-        .filter_map(|attribute| Some((Uuid::parse_str(&attribute.uuid).ok()?, attribute)))
+    let attributes = held.into_iter().flat_map(EventContent::attributes_by_uuid);
+    let there: HashMap<Uuid, _> = attributes
+        .filter(|(_, attribute)| !attribute.tags.is_empty())
         .collect();
     for draft in wanted
         .attributes

@@ -11,7 +11,6 @@ use super::connection::ConnectionExport;
 use super::draft::EventDraft;
 use crate::ids::Ids;
 use crate::misp::EventContent;
-use crate::misp::wire::Attribute;
 use crate::text::format_count;
 
 impl ConnectionExport<'_> {
@@ -20,10 +19,7 @@ impl ConnectionExport<'_> {
         let (Some(held), Some(beside)) = (held, self.ids.other_side()) else {
             return wanted;
         };
-        let uuids = held
-            .attributes
-            .iter()
-            .filter_map(|one| Uuid::parse_str(&one.uuid).ok());
+        let uuids = held.attributes_by_uuid().map(|(uuid, _)| uuid);
         let mut uuids = uuids.chain(held.objects.values().copied());
         if !uuids.any(|uuid| beside.is_this_side_part(&wanted.uuid, &uuid)) {
             return wanted;
@@ -46,7 +42,7 @@ impl ConnectionExport<'_> {
             return;
         }
 
-        let told = format!(
+        let remark = format!(
             "{} in the event came from other organisations of TheHive that the case is or was \
              shared with, and \
              nothing takes them back: what must not stay is to be changed in MISP",
@@ -58,9 +54,9 @@ impl ConnectionExport<'_> {
         );
 
         if self.input.is_shared() {
-            self.part.warn(told)
+            self.part.warn(remark)
         } else {
-            self.part.add_note(told)
+            self.part.add_note(remark)
         }
     }
 }
@@ -79,14 +75,10 @@ impl EventDraft {
             self.resolve_uuids(Some(held), &HashSet::new(), ids),
             beside.resolve_uuids(Some(held), &HashSet::new(), theirs),
         );
-        let uuid = |attribute: &Attribute| {
-            Some((
-                Uuid::parse_str(&attribute.uuid).ok()?,
-                attribute.deleted != Some(true),
-            ))
-        };
-
-        let attributes: HashMap<Uuid, bool> = held.attributes.iter().filter_map(uuid).collect();
+        let attributes: HashMap<Uuid, bool> = held
+            .attributes_by_uuid()
+            .map(|(uuid, attribute)| (uuid, attribute.deleted != Some(true)))
+            .collect();
         let objects: HashSet<Uuid> = held.objects.values().copied().collect();
         let mut moved = HashMap::new();
         let of_both = own.objects.iter().zip(&theirs.objects);

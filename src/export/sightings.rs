@@ -10,8 +10,8 @@ use super::mapping::CaseLink;
 use super::reporting::NAMED;
 use super::verdicts::SkipRule;
 use crate::config::Warninglists;
-use crate::misp::Misp;
 use crate::misp::draft::AttributeDraft;
+use crate::misp::{EventContent, Misp};
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::text::join_first;
 use crate::time;
@@ -55,7 +55,7 @@ impl ConnectionExport<'_> {
             HashMap::new()
         });
 
-        let of = |attribute: &AttributeDraft| -> Vec<String> {
+        let lists_of = |attribute: &AttributeDraft| -> Vec<String> {
             attribute
                 .value_parts()
                 .filter_map(|part| hits.get(part))
@@ -65,7 +65,7 @@ impl ConnectionExport<'_> {
         };
 
         let hits: HashMap<String, Vec<String>> = iocs()
-            .map(|attribute| (attribute.value.clone(), of(attribute)))
+            .map(|attribute| (attribute.value.clone(), lists_of(attribute)))
             .filter(|(_, lists)| !lists.is_empty())
             .collect();
 
@@ -117,27 +117,21 @@ impl ConnectionExport<'_> {
             ""
         });
 
-        let is_ours = |one: &String| !organisation.is_empty() && one == organisation;
-        let seen: HashSet<Uuid> = done
-            .after
-            .iter()
-            .flat_map(|after| &after.attributes)
-            .filter(|attribute| attribute.sightings.under_our_name.iter().any(is_ours))
-            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
-            .collect();
-
-        let there: HashSet<Uuid> = done
-            .after
-            .iter()
-            .flat_map(|after| &after.attributes)
-            .filter(|attribute| attribute.deleted != Some(true))
-            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
-            .collect();
+        let is_ours = |by: &String| !organisation.is_empty() && by == organisation;
+        let (mut seen, mut there) = (HashSet::new(), HashSet::new());
+        for (uuid, attribute) in done.after.iter().flat_map(EventContent::attributes_by_uuid) {
+            if attribute.sightings.under_our_name.iter().any(is_ours) {
+                seen.insert(uuid);
+            }
+            if attribute.deleted != Some(true) {
+                there.insert(uuid);
+            }
+        }
 
         let wanted = done.mapped.wanted.attributes.iter().zip(&done.results);
         let added: HashSet<Uuid> = wanted
             .filter(|(_, result)| result.verdict == Verdict::Created)
-            .map(|(one, _)| one.uuid)
+            .map(|(draft, _)| draft.uuid)
             .collect();
 
         for (attribute, moment) in sighted {
@@ -150,14 +144,10 @@ impl ConnectionExport<'_> {
                 uuid => self.send_sighting(misp, &uuid, moment),
             };
 
-            if let Verdict::Failed(reason) = &verdict {
-                self.part.add_failure(format!(
-                    "the sighting of {}: {reason}",
-                    self.part.run.report_text(&attribute.value)
-                ));
-            }
-
-            self.part.record(ItemKind::Sightings, &verdict, 1);
+            self.part.settle(ItemKind::Sightings, &verdict, || {
+                let value = self.part.run.report_text(&attribute.value);
+                format!("the sighting of {value}")
+            });
         }
     }
 
@@ -183,7 +173,7 @@ impl ConnectionExport<'_> {
             .wanted
             .attributes
             .iter()
-            .filter(|one| one.to_ids)
+            .filter(|draft| draft.to_ids)
         {
             let is_best = attribute
                 .place
@@ -200,12 +190,7 @@ impl ConnectionExport<'_> {
         let mut sighted: BTreeMap<Uuid, (&AttributeDraft, Option<i64>)> = BTreeMap::new();
 
         for (index, attribute) in of {
-            let ioc = self
-                .input
-                .observables
-                .get(index)
-                .and_then(|one| one.as_ref().ok());
-
+            let ioc = self.input.ioc_at(index);
             if let Some(ioc) = ioc.filter(|ioc| ioc.observable.sighted) {
                 let moment = ioc.observable.sighted_at.map(time::to_seconds);
                 sighted.entry(attribute.uuid).or_insert((attribute, moment));
