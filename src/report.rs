@@ -158,7 +158,6 @@ pub struct BesidePart {
 }
 
 /// The JSON schema of `full`, for scripts that read reports.
-#[must_use]
 pub fn schema() -> Value {
     schemars::schema_for!(ReportBody).to_value()
 }
@@ -206,7 +205,6 @@ pub struct RunReport {
 
 impl RunReport {
     /// A run of a program that was started with these variables.
-    #[must_use]
     pub fn with_environment(environment: Environment) -> Self {
         Self {
             environment: Arc::new(environment),
@@ -215,7 +213,6 @@ impl RunReport {
     }
 
     /// A run with the same secrets that tells nothing in this one's report.
-    #[must_use]
     pub fn with_separate_report(&self) -> Self {
         Self {
             draft: Arc::default(),
@@ -224,13 +221,11 @@ impl RunReport {
     }
 
     /// The variables that the program was started with.
-    #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
     /// What the HTTP client takes from this run.
-    #[must_use]
     pub fn http_context(&self) -> RunContext {
         RunContext {
             environment: Arc::clone(&self.environment),
@@ -245,20 +240,17 @@ impl RunReport {
     }
 
     /// Knows the run's secrets; none before the job was read.
-    #[must_use]
     pub fn scrubber(&self) -> Arc<Scrubber> {
         self.scrubber.get().cloned().unwrap_or_default()
     }
 
     /// A text without the run's secrets.
-    #[must_use]
     pub fn clean(&self, text: &str) -> String {
         self.scrubber().clean(text)
     }
 
     /// The beginning of what came from outside, as a report shows it: cleaned of long secrets
     /// first, for a cut may leave half of one.
-    #[must_use]
     pub fn report_text(&self, text: &str) -> String {
         self.scrubber().clean_content_truncated(text, SHOWN_TEXT)
     }
@@ -276,7 +268,6 @@ impl RunReport {
     }
 
     /// Opens the part of a connection; the handle writes into it.
-    #[must_use]
     pub fn open(&self, part: ConnectionReport) -> ConnectionReporter {
         let mut draft = self.draft();
         draft.full.connections.push(part);
@@ -338,7 +329,6 @@ pub struct ConnectionReporter {
 
 impl ConnectionReporter {
     /// The connection's name.
-    #[must_use]
     pub fn name(&self) -> String {
         let draft = self.run.draft();
         let part = draft.full.connections.get(self.index);
@@ -484,7 +474,6 @@ impl ConnectionReporter {
 
     /// A handle in which this connection is told of apart, for
     /// [`ConnectionReporter::set_report_if_stopped`] and [`ReportBuilder::merge_part`].
-    #[must_use]
     pub fn separate_part(&self) -> Self {
         let name = self.name();
         self.run.with_separate_report().open(ConnectionReport {

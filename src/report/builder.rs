@@ -215,7 +215,6 @@ impl ReportBuilder {
     /// Puts the parts into the order of the configuration, each part that was opened later behind
     /// that of the same connection, and gathers what stands beside them. Gives the artifacts and
     /// the operations.
-    #[must_use]
     pub fn gather_parts(&mut self) -> (Vec<Artifact>, Vec<Operation>) {
         let parts = &mut self.full.connections;
         let names: Vec<_> = parts.iter().map(|part| part.name.clone()).collect();

@@ -22,7 +22,6 @@ pub struct Artifact {
 
 impl Artifact {
     /// True if it is the same observable.
-    #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.data == other.data && self.data_type == other.data_type
     }
