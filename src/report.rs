@@ -18,7 +18,8 @@ use crate::environment::Environment;
 use crate::http::{RequestObserver, RunContext};
 use crate::report::ledger::{ItemKind, Ledger, Verdict, strip_identifiers};
 use crate::secret::Scrubber;
-pub use builder::{ReportBuilder, RowSource, Side};
+use builder::push_bounded;
+pub use builder::{ReportBuilder, RowSource, Sourced};
 pub use extras::{Artifact, Operation, Taxonomy, TaxonomyLevel};
 pub use lookup::{LookupSummary, Match};
 pub use rows::{Alert, AlertObservable, EventRow, ObservableRow, RetractionRow};
@@ -133,10 +134,30 @@ pub struct ConnectionReport {
     /// Export only: open proposals of other organisations to change attributes of this export.
     #[serde(skip_serializing_if = "is_zero")]
     pub proposals: u64,
+    /// What stands beside the part until the end.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub beside: BesidePart,
+}
+
+/// What stands beside the part of one connection while the run works.
+#[derive(Clone, Debug, Default)]
+pub struct BesidePart {
+    /// True if the work is over, well or badly.
+    pub has_ended: bool,
+    /// Writes under way: what they changed is not known yet.
+    pub writing: u32,
+    /// Alerts that are only reported.
+    pub alerts: Vec<Sourced<Alert>>,
+    /// IOCs for the analyst to import (analyzer only).
+    pub artifacts: Vec<Sourced<Artifact>>,
+    /// Operations that TheHive is asked to do (responder only).
+    pub operations: Vec<Operation>,
+    /// What is reported of this connection if the run is stopped before its work is over.
+    pub foreseen: Option<Box<ReportBuilder>>,
 }
 
 /// The JSON schema of `full`, for scripts that read reports.
-#[must_use]
 pub fn schema() -> Value {
     schemars::schema_for!(ReportBody).to_value()
 }
@@ -184,7 +205,6 @@ pub struct RunReport {
 
 impl RunReport {
     /// A run of a program that was started with these variables.
-    #[must_use]
     pub fn with_environment(environment: Environment) -> Self {
         Self {
             environment: Arc::new(environment),
@@ -193,7 +213,6 @@ impl RunReport {
     }
 
     /// A run with the same secrets that tells nothing in this one's report.
-    #[must_use]
     pub fn with_separate_report(&self) -> Self {
         Self {
             draft: Arc::default(),
@@ -202,13 +221,11 @@ impl RunReport {
     }
 
     /// The variables that the program was started with.
-    #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
     /// What the HTTP client takes from this run.
-    #[must_use]
     pub fn http_context(&self) -> RunContext {
         RunContext {
             environment: Arc::clone(&self.environment),
@@ -223,20 +240,17 @@ impl RunReport {
     }
 
     /// Knows the run's secrets; none before the job was read.
-    #[must_use]
     pub fn scrubber(&self) -> Arc<Scrubber> {
         self.scrubber.get().cloned().unwrap_or_default()
     }
 
     /// A text without the run's secrets.
-    #[must_use]
     pub fn clean(&self, text: &str) -> String {
         self.scrubber().clean(text)
     }
 
     /// The beginning of what came from outside, as a report shows it: cleaned of long secrets
     /// first, for a cut may leave half of one.
-    #[must_use]
     pub fn report_text(&self, text: &str) -> String {
         self.scrubber().clean_content_truncated(text, SHOWN_TEXT)
     }
@@ -254,11 +268,9 @@ impl RunReport {
     }
 
     /// Opens the part of a connection; the handle writes into it.
-    #[must_use]
     pub fn open(&self, part: ConnectionReport) -> ConnectionReporter {
         let mut draft = self.draft();
         draft.full.connections.push(part);
-        draft.sides.push(Side::default());
         ConnectionReporter {
             run: self.clone(),
             index: draft.full.connections.len() - 1,
@@ -302,13 +314,8 @@ impl RequestObserver for ConnectionReporter {
 }
 
 fn push_once(list: &mut Vec<String>, left_out: &mut BTreeMap<String, u64>, text: String) {
-    if list.contains(&text) {
-        return;
-    }
-    if list.len() < SHOWN_WARNINGS {
-        list.push(text);
-    } else {
-        *left_out.entry("warnings".to_owned()).or_default() += 1;
+    if !list.contains(&text) {
+        push_bounded(list, [text], SHOWN_WARNINGS, left_out, "warnings");
     }
 }
 
@@ -322,34 +329,28 @@ pub struct ConnectionReporter {
 
 impl ConnectionReporter {
     /// The connection's name.
-    #[must_use]
     pub fn name(&self) -> String {
         let draft = self.run.draft();
-        draft
-            .full
-            .connections
-            .get(self.index)
-            .map(|part| part.name.clone())
-            .unwrap_or_default()
+        let part = draft.full.connections.get(self.index);
+        part.map(|part| part.name.clone()).unwrap_or_default()
     }
 
     /// Says that a write to this connection, or of what came from it, begins or ends. Until it
     /// ends, it is in doubt what it changed.
     pub fn mark_writing(&self, begins: bool) {
-        if let Some(side) = self.run.draft().sides.get_mut(self.index) {
-            side.writing = if begins {
-                side.writing + 1
+        self.update(|part| {
+            let writing = &mut part.beside.writing;
+            *writing = if begins {
+                *writing + 1
             } else {
-                side.writing.saturating_sub(1)
+                writing.saturating_sub(1)
             };
-        }
+        });
     }
 
     /// Asks TheHive for an operation.
     pub fn request_operation(&self, operation: Operation) {
-        if let Some(side) = self.run.draft().sides.get_mut(self.index) {
-            side.operations.push(operation);
-        }
+        self.update(|part| part.beside.operations.push(operation));
     }
 
     /// Offers IOCs as artifacts, and shows the alert that they are of; what is too much is counted,
@@ -390,6 +391,19 @@ impl ConnectionReporter {
         self.update(|part| part.ledger.record(item, &verdict, number));
     }
 
+    /// Records what became of one item, and names it if it failed.
+    pub fn settle(&self, item: ItemKind, verdict: &Verdict, name: impl FnOnce() -> String) {
+        self.name_failure(verdict, name);
+        self.record(item, verdict, 1);
+    }
+
+    /// Names what failed.
+    pub fn name_failure(&self, verdict: &Verdict, name: impl FnOnce() -> String) {
+        if let Verdict::Failed(reason) = verdict {
+            self.add_failure(format!("{}: {reason}", name()));
+        }
+    }
+
     /// Adds a warning to this connection, once.
     pub fn warn(&self, warning: impl Into<String>) {
         self.update_list(|part, left_out| push_once(&mut part.warnings, left_out, warning.into()));
@@ -403,11 +417,14 @@ impl ConnectionReporter {
     /// Names a single failure; of those beyond the first the report gives the number.
     pub fn add_failure(&self, failure: impl Into<String>) {
         self.update_list(|part, left_out| {
-            if part.failures.len() < SHOWN_FAILURES {
-                part.failures.push(failure.into());
-            } else {
-                *left_out.entry("failures".to_owned()).or_default() += 1;
-            }
+            let failure = [failure.into()];
+            push_bounded(
+                &mut part.failures,
+                failure,
+                SHOWN_FAILURES,
+                left_out,
+                "failures",
+            );
         });
     }
 
@@ -424,23 +441,29 @@ impl ConnectionReporter {
     }
 
     /// Shows an observable; of those beyond the first the report gives the number.
-    pub fn show_observable(&self, line: ObservableRow) {
-        let mut draft = self.run.draft();
-        let full = &mut draft.full;
-        match full.connections.get_mut(self.index) {
-            Some(part) if part.observables.len() < SHOWN_LINES => part.observables.push(line),
-            _ => *full.left_out.entry("observables".to_owned()).or_default() += 1,
-        }
+    pub fn show_observable(&self, row: ObservableRow) {
+        self.update_list(|part, left_out| {
+            push_bounded(
+                &mut part.observables,
+                [row],
+                SHOWN_LINES,
+                left_out,
+                "observables",
+            );
+        });
     }
 
     /// Shows a retraction; of those beyond the first the report gives the number.
-    pub fn show_retraction(&self, line: RetractionRow) {
-        let mut draft = self.run.draft();
-        let full = &mut draft.full;
-        match full.connections.get_mut(self.index) {
-            Some(part) if part.retractions.len() < SHOWN_LINES => part.retractions.push(line),
-            _ => *full.left_out.entry("retractions".to_owned()).or_default() += 1,
-        }
+    pub fn show_retraction(&self, row: RetractionRow) {
+        self.update_list(|part, left_out| {
+            push_bounded(
+                &mut part.retractions,
+                [row],
+                SHOWN_LINES,
+                left_out,
+                "retractions",
+            );
+        });
     }
 
     /// Shows an event; of those that find no room the report gives the number. What was written or
@@ -451,14 +474,10 @@ impl ConnectionReporter {
 
     /// A handle in which this connection is told of apart, for
     /// [`ConnectionReporter::set_report_if_stopped`] and [`ReportBuilder::merge_part`].
-    #[must_use]
     pub fn separate_part(&self) -> Self {
-        let run = RunReport {
-            draft: Arc::default(),
-            ..self.run.clone()
-        };
-        run.open(ConnectionReport {
-            name: self.name(),
+        let name = self.name();
+        self.run.with_separate_report().open(ConnectionReport {
+            name,
             ..ConnectionReport::default()
         })
     }
@@ -467,9 +486,7 @@ impl ConnectionReporter {
     /// before.
     pub fn set_report_if_stopped(&self, apart: &Self) {
         let foreseen = std::mem::take(&mut *apart.run.draft());
-        if let Some(side) = self.run.draft().sides.get_mut(self.index) {
-            side.foreseen = Some(Box::new(foreseen));
-        }
+        self.update(|part| part.beside.foreseen = Some(Box::new(foreseen)));
     }
 
     /// Adds what was recorded apart. What was set for a stopped run goes in the same moment, so
@@ -477,8 +494,8 @@ impl ConnectionReporter {
     pub fn merge_part(&self, apart: &Self) {
         let recorded = std::mem::take(&mut *apart.run.draft());
         let mut draft = self.run.draft();
-        if let Some(side) = draft.sides.get_mut(self.index) {
-            side.foreseen = None;
+        if let Some(part) = draft.full.connections.get_mut(self.index) {
+            part.beside.foreseen = None;
         }
         draft.merge_part(self.index, recorded);
     }
@@ -489,10 +506,7 @@ impl ConnectionReporter {
             part.ledger
                 .close_open(error.as_deref().unwrap_or("not reached"));
             part.error = error;
+            part.beside.has_ended = true;
         });
-
-        if let Some(side) = self.run.draft().sides.get_mut(self.index) {
-            side.has_ended = true;
-        }
     }
 }

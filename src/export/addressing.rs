@@ -9,6 +9,7 @@ use super::case::ExportInput;
 use crate::report::RunReport;
 use crate::secret::truncate_text;
 use crate::tags;
+use crate::text::join_first;
 
 /// The longest name of a connection that a person would type, in characters.
 const LONGEST_NAME: usize = 100;
@@ -16,7 +17,7 @@ const LONGEST_NAME: usize = 100;
 const NAMED: usize = 3;
 
 /// What the message has to say if several tags name a connection each.
-pub(super) fn describe_several_targets(
+pub fn describe_several_targets(
     connections: &[ConnectionConfig],
     input: &ExportInput,
 ) -> Option<String> {
@@ -118,7 +119,7 @@ impl<'t> Addressees<'t> {
 /// The connections that the case's tags name; all, if there is none. What the job names counts
 /// more. A tag that nobody can have meant is passed over, so that one from outside does not stop an
 /// export, unless there are only such.
-pub(super) fn select_connections(
+pub fn select_connections(
     connections: Vec<ConnectionConfig>,
     input: &ExportInput,
     parameter: Option<&str>,
@@ -163,7 +164,7 @@ pub(super) fn select_connections(
 
 /// Names the tags that are meant as words of this program and say nothing, and those that stand in
 /// the wrong place.
-pub(super) fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
+pub fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
     let is_mistyped_event = |tag: &&String| tags::mistyped_word(tag) == Some(tags::EVENT);
     for tag in input.case.tags.iter().filter(is_mistyped_event) {
         run.warn(format!(
@@ -180,20 +181,17 @@ pub(super) fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
         .map(|ioc| &ioc.observable);
     for observable in observables.filter(|observable| observable.ioc) {
         for tag in &observable.tags {
-            let value_and_tag = || {
-                format!(
-                    "{} ({})",
-                    truncate_text(&observable.data, LONGEST_NAME),
-                    truncate_text(tag, LONGEST_NAME)
-                )
+            let word = tags::mistyped_word(tag);
+            let list = if word == Some(tags::TO) || tags::parse_value(tag, tags::TO).is_some() {
+                &mut misplaced
+            } else if word.is_some() {
+                &mut unread
+            } else {
+                continue;
             };
 
-            let word = tags::mistyped_word(tag);
-            if word == Some(tags::TO) || tags::parse_value(tag, tags::TO).is_some() {
-                misplaced.push(value_and_tag());
-            } else if word.is_some() {
-                unread.push(value_and_tag());
-            }
+            let value = truncate_text(&observable.data, LONGEST_NAME);
+            list.push(format!("{value} ({})", truncate_text(tag, LONGEST_NAME)));
         }
     }
 
@@ -214,13 +212,7 @@ fn warn_of_tagged_iocs(what: &str, iocs: &[String], run: &RunReport) {
     if iocs.is_empty() {
         return;
     }
-    let named: Vec<_> = iocs.iter().take(NAMED).map(String::as_str).collect();
-    let more = match iocs.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-
-    run.warn(format!("{what}: {}{more}", named.join(", ")));
+    run.warn(format!("{what}: {}", join_first(iocs, NAMED)));
 }
 
 fn quote_names<'n>(names: impl Iterator<Item = &'n str>) -> String {

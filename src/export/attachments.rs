@@ -25,13 +25,9 @@ impl AttachmentSource for Contents<'_> {
             return Ok(None);
         };
         let thehive = self.thehive.context("TheHive may not be asked for it")?;
-        let of = self
+        let (ioc, attachment) = self
             .input
-            .observables
-            .get(file.of)
-            .and_then(|one| one.as_ref().ok());
-
-        let (ioc, attachment) = of
+            .ioc_at(file.of)
             .and_then(|ioc| Some((ioc, ioc.observable.attachment.as_ref()?)))
             .context("the observable has no attachment")?;
         let bytes = thehive.download(&ioc.observable.id, attachment, self.most)?;

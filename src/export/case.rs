@@ -5,10 +5,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::load::SHARED;
+use super::verdicts::SkipRule;
 use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, truncate_text};
+use crate::text::join_first;
 use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
 use crate::time;
@@ -60,7 +61,7 @@ pub struct ExportInput {
     pub observables: Vec<Result<CaseObservable, String>>,
     /// Why attributes that the case does not want may not be retracted; nothing if the case was
     /// read as a whole and is ours alone.
-    pub whole: Result<(), String>,
+    pub whole: Result<(), SkipRule>,
     /// Why the case may have more IOCs than were read, if so.
     pub unread: Option<String>,
     /// False if only one observable is exported.
@@ -90,8 +91,8 @@ pub fn parse_observables(data: &Value) -> Result<Option<Vec<Element<Observable>>
         list.len() <= MOST,
         "the job carries more than {MOST} observables: it is not exported"
     );
-    let read = |one: &Value| {
-        serde_json::from_value(one.clone())
+    let read = |observable: &Value| {
+        serde_json::from_value(observable.clone())
             .unwrap_or_else(|error| Element::Bad(Flaw::unreadable(&error.to_string())))
     };
 
@@ -117,7 +118,6 @@ pub fn read_id(data: &Value) -> Result<String> {
 }
 
 /// When the case was created, in milliseconds; empty if its data do not say.
-#[must_use]
 pub fn created_millis(data: &Value) -> String {
     read_integer(data, &["_createdAt", "createdAt"])
         .map(|milliseconds| milliseconds.to_string())
@@ -129,10 +129,14 @@ fn read_integer(data: &Value, names: &[&str]) -> Option<i64> {
 }
 
 impl ExportInput {
+    /// The observable at this position, if it can be read.
+    pub fn ioc_at(&self, index: usize) -> Option<&CaseObservable> {
+        self.observables.get(index)?.as_ref().ok()
+    }
+
     /// True if TheHive shows parts of the case to other organisations only.
-    #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.whole.as_ref().is_err_and(|why| why == SHARED)
+        self.whole == Err(SkipRule::CaseIsShared)
     }
 
     /// The same input without what holds a long secret of ours: what goes out is never rewritten.
@@ -158,21 +162,23 @@ impl ExportInput {
             ));
         }
 
-        for one in &mut self.observables {
-            let is_secret = one.as_ref().is_ok_and(|CaseObservable { observable, .. }| {
-                let name = observable
-                    .attachment
-                    .as_ref()
-                    .map(|attachment| &attachment.name);
-                let mut texts = [&observable.data, &observable.message]
-                    .into_iter()
-                    .chain(&observable.tags)
-                    .chain(name);
-                texts.any(|text| scrubber.has_secret_in(text))
-            });
+        for read in &mut self.observables {
+            let is_secret = read
+                .as_ref()
+                .is_ok_and(|CaseObservable { observable, .. }| {
+                    let name = observable
+                        .attachment
+                        .as_ref()
+                        .map(|attachment| &attachment.name);
+                    let mut texts = [&observable.data, &observable.message]
+                        .into_iter()
+                        .chain(&observable.tags)
+                        .chain(name);
+                    texts.any(|text| scrubber.has_secret_in(text))
+                });
 
             if is_secret {
-                *one = Err(HOLDS.to_owned());
+                *read = Err(HOLDS.to_owned());
             }
         }
 
@@ -201,8 +207,8 @@ impl ExportInput {
 
         let observables = observables.collect();
         warnings.extend(marked.to_warnings());
-        let whole =
-            Err("the job brought the observables, so the case was not read as a whole".to_owned());
+        let why = "the job brought the observables, so the case was not read as a whole";
+        let whole = Err(SkipRule::CaseIsNotWhole(why.to_owned()));
 
         let is_owner = data.pointer("/extraData/isOwner").and_then(Value::as_bool) != Some(false);
         Ok(Self {
@@ -287,31 +293,13 @@ impl Marked {
         ];
 
         let some = all.into_iter().filter(|(iocs, _)| !iocs.is_empty());
-        some.map(|(iocs, what)| format!("{what}: {}", join_first(iocs)))
+        some.map(|(iocs, what)| format!("{what}: {}", join_first(iocs, 5)))
             .collect()
     }
 }
 
 /// The longest value in a remark, in characters.
 const SHOWN: usize = 100;
-
-/// The first of them, and how many more there are.
-fn join_first(all: &[String]) -> String {
-    const NAMED: usize = 5;
-
-    let named = all
-        .iter()
-        .take(NAMED)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-
-    if all.len() > NAMED {
-        format!("{named} and {} more", all.len() - NAMED)
-    } else {
-        named
-    }
-}
 
 fn join_tags<'t>(tags: impl Iterator<Item = &'t str>) -> String {
     tags.take(3)
@@ -414,7 +402,7 @@ fn parse_case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<
 
 /// When a case began, in seconds since 1970: else when it was created. TheHive writes milliseconds.
 fn parse_start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
-    let told = |names: &[&str]| {
+    let text = |names: &[&str]| {
         member(data, names)
             .map(scalar_to_text)
             .filter(|text| !text.trim().is_empty())
@@ -426,7 +414,7 @@ fn parse_start(data: &Value, warnings: &mut Vec<String>) -> Result<i64> {
             .filter(|at| *at > 0 && !time::format_date(*at).is_empty())
     };
 
-    let (start, made) = (told(&["startDate"]), told(&["_createdAt", "createdAt"]));
+    let (start, made) = (text(&["startDate"]), text(&["_createdAt", "createdAt"]));
     ensure!(
         start.is_some() || made.is_some(),
         "the case has neither \"startDate\" nor \"createdAt\""

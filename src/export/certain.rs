@@ -9,13 +9,12 @@ use uuid::Uuid;
 use super::case::{CaseObservable, ExportInput};
 use super::connection::ConnectionExport;
 use super::draft::EventDraft;
-use super::plan::Plan;
-use super::retraction::{RetractAction, Retraction};
+use super::mapping::Decision;
+use super::plan::{Action, Plan, Planned};
+use super::verdicts::SkipRule;
 use crate::json::Element;
 use crate::misp::draft::AttributeDraft;
-use crate::report::ledger::Verdict;
 use crate::thehive::TheHive;
-use crate::types::MispCapabilities;
 
 /// Why nothing is retracted of a case that is gone, as the sources of a merge are: TheHive then
 /// counts no observable, and gives none, without a word.
@@ -24,31 +23,28 @@ const GONE: &str = "the case is not there any more";
 impl ConnectionExport<'_> {
     /// Asks TheHive for what is to be retracted, and notes in `wanted` what is an IOC all the same.
     /// None if nothing is to be retracted; else why nothing may be, if so.
-    pub(super) fn recheck_retractions(
+    pub fn recheck_retractions(
         &self,
         plan: &Plan,
-        decided: &[Option<Verdict>],
-        types: &MispCapabilities,
         wanted: &mut EventDraft,
-    ) -> Option<Result<(), String>> {
-        let is_retracted =
-            |one: &&Retraction| !one.is_closing && matches!(one.act, RetractAction::Change(_));
-        let retractions: Vec<_> = plan.retractions.iter().filter(is_retracted).collect();
+    ) -> Option<Result<(), SkipRule>> {
+        let values: Vec<_> = plan.attributes.iter().filter_map(retracted_value).collect();
         let thehive = self
+            .job
             .thehive
-            .filter(|_| !retractions.is_empty() && self.input.is_case)?;
+            .filter(|_| !values.is_empty() && self.input.is_case)?;
 
-        let asked = match self.fetch_iocs_among(&retractions, thehive) {
+        let asked = match self.fetch_iocs_among(&values, thehive) {
             Ok(Some(asked)) => asked,
-            Ok(None) => return Some(Err(GONE.to_owned())),
+            Ok(None) => return Some(Err(SkipRule::CaseIsNotWhole(GONE.to_owned()))),
             Err(error) => {
-                return Some(Err(format!(
+                return Some(Err(SkipRule::CaseIsNotWhole(format!(
                     "TheHive does not say whether what is to be retracted is an IOC: {error:#}"
-                )));
+                ))));
             }
         };
 
-        wanted.spared = self.map_new_iocs(asked, decided, types, wanted);
+        wanted.spared = self.map_new_iocs(asked, wanted);
 
         Some(Ok(()))
     }
@@ -56,29 +52,29 @@ impl ConnectionExport<'_> {
     /// The IOCs of the case that have one of the values; none if there is no such case.
     fn fetch_iocs_among(
         &self,
-        retractions: &[&Retraction],
+        retracted: &[(&str, bool)],
         thehive: &TheHive,
     ) -> Result<Option<Vec<CaseObservable>>> {
         let case = &self.input.case;
         if !thehive.has_case(&case.id)? {
             return Ok(None);
         }
-        let values = retractions
+        let values = retracted
             .iter()
-            .flat_map(|one| std::iter::once(one.value.as_str()).chain(one.value.split('|')));
+            .flat_map(|(value, _)| std::iter::once(*value).chain(value.split('|')));
         let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
         values.sort_unstable();
         values.dedup();
         let asked = thehive.fetch_iocs_by_value(
             &case.id,
             &values,
-            retractions.iter().any(|one| one.object.is_some()),
+            retracted.iter().any(|(_, is_in_object)| *is_in_object),
         )?;
 
         let iocs = asked
             .into_iter()
             .filter_map(Element::into_option)
-            .filter(|one| one.ioc);
+            .filter(|observable| observable.ioc);
 
         Ok(Some(
             iocs.map(|observable| CaseObservable {
@@ -92,13 +88,7 @@ impl ConnectionExport<'_> {
 
     /// What these IOCs are beside those that were read: half a composite is another attribute than
     /// the whole.
-    fn map_new_iocs(
-        &self,
-        asked: Vec<CaseObservable>,
-        decided: &[Option<Verdict>],
-        types: &MispCapabilities,
-        wanted: &EventDraft,
-    ) -> Vec<AttributeDraft> {
+    fn map_new_iocs(&self, asked: Vec<CaseObservable>, wanted: &EventDraft) -> Vec<AttributeDraft> {
         let read: HashSet<&str> = self
             .input
             .observables
@@ -114,7 +104,7 @@ impl ConnectionExport<'_> {
         if new.is_empty() {
             return Vec::new();
         }
-        let decided = [decided, &vec![None; new.len()]].concat();
+        let decided = [self.decided, &vec![Decision::Send; new.len()]].concat();
         let observables = self
             .input
             .observables
@@ -127,18 +117,27 @@ impl ConnectionExport<'_> {
             observables,
             ..self.input.clone()
         };
-        let known: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
+        let known: HashSet<Uuid> = wanted.attributes.iter().map(|draft| draft.uuid).collect();
         let together = ConnectionExport {
             input: &input,
+            decided: &decided,
             ..*self
         }
-        .map_case(&decided, types, wanted.uuid)
+        .map_case(wanted.uuid)
         .wanted
         .attributes;
 
         together
             .into_iter()
-            .filter(|one| !known.contains(&one.uuid))
+            .filter(|draft| !known.contains(&draft.uuid))
             .collect()
     }
+}
+
+/// The value of an attribute that is to be retracted, and whether it is in an object. One that is
+/// only closed stays an IOC of the case.
+fn retracted_value(planned: &Planned) -> Option<(&str, bool)> {
+    let unwanted = planned.unwanted().filter(|unwanted| !unwanted.is_closing)?;
+    matches!(planned.action, Action::Change(_))
+        .then_some((unwanted.value.as_str(), planned.object.is_some()))
 }

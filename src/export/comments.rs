@@ -13,45 +13,32 @@ use crate::misp::draft::AttributeDraft;
 impl ConnectionExport<'_> {
     /// Notes the comments that earlier exports wrote, for attributes that have another one than
     /// they are to have: in what is wanted, and in the same as it is settled in the event.
-    pub(super) fn note_former(
+    pub fn note_former(
         &self,
         held: Option<&EventContent>,
         settled: &mut EventDraft,
         first: &mut EventDraft,
     ) {
-        let (Some(held), Some(thehive)) = (held, self.thehive) else {
+        let (Some(held), Some(thehive)) = (held, self.job.thehive) else {
             return;
         };
         if self.input.case.is_five || self.is_guest || settled.only_tightens {
             return;
         }
         let index = EventIndex::new(held, self.ids);
-        let differs = |one: &AttributeDraft| {
-            !one.from.is_empty()
-                && index
-                    .comment_of(one)
-                    .is_some_and(|comment| comment != one.comment)
+        let differs = |draft: &AttributeDraft| {
+            let held = index.comment_of(draft);
+            !draft.from.is_empty() && held.is_some_and(|comment| comment != draft.comment)
         };
 
         let of_both = first.attributes.iter_mut().zip(&mut settled.attributes);
         let differing: Vec<_> = of_both.filter(|(_, settled)| differs(settled)).collect();
 
-        let id = |place: &usize| {
-            Some(
-                self.input
-                    .observables
-                    .get(*place)?
-                    .as_ref()
-                    .ok()?
-                    .observable
-                    .id
-                    .as_str(),
-            )
-        };
+        let id = |index: &usize| Some(self.input.ioc_at(*index)?.observable.id.as_str());
 
         let mut ids: Vec<&str> = differing
             .iter()
-            .flat_map(|(one, _)| one.from.iter().filter_map(id))
+            .flat_map(|(draft, _)| draft.from.iter().filter_map(id))
             .collect();
         ids.sort_unstable();
         ids.dedup();
@@ -72,16 +59,11 @@ impl ConnectionExport<'_> {
             }
         };
 
-        for (one, settled) in differing {
-            let of = one
-                .from
-                .iter()
-                .filter_map(id)
-                .filter_map(|id| messages.get(id))
-                .flatten();
-
-            one.former = of.map(|message| mapping::comment(message)).collect();
-            settled.former.clone_from(&one.former);
+        for (draft, settled) in differing {
+            let ids = draft.from.iter().filter_map(id);
+            let former = ids.filter_map(|id| messages.get(id)).flatten();
+            draft.former = former.map(|message| mapping::comment(message)).collect();
+            settled.former.clone_from(&draft.former);
         }
     }
 }

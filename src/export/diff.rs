@@ -8,9 +8,10 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::draft::EventDraft;
-use super::exclusive;
-use super::plan::{AttributeAction, DiffContext, RetainedAttribute};
+use super::plan::{Action, DiffContext, Planned, Subject};
 use super::retraction::{is_retracted, strip_mark, was_quiet_when_deleted};
+use super::setting_tags;
+use super::verdicts::{Remark, SkipRule, join_applying};
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::EventContent;
@@ -21,14 +22,12 @@ use crate::misp::wire::{Attribute, Event};
 use crate::secret::truncate_text;
 use crate::types::{self, equal};
 
-const DELETED: &str = "deleted in MISP";
-/// How a remark begins on what MISP made of an attribute when it took it.
-pub(super) const STORED: &str = "MISP stored it otherwise than it was sent";
 /// The most of a value that a remark quotes, in characters.
 const LONGEST_VALUE: usize = 100;
 
 /// What an event holds, by uuid and by value.
-pub(super) struct EventIndex<'a> {
+pub struct EventIndex<'a> {
+    pub held: &'a EventContent,
     by_uuid: HashMap<Uuid, &'a Attribute>,
     /// By type and value, as MISP tells values apart: what others added, and our own loose
     /// attributes.
@@ -51,7 +50,7 @@ enum Owner {
 }
 
 impl<'a> EventIndex<'a> {
-    pub(super) fn new(held: &'a EventContent, ids: &Ids) -> Self {
+    pub fn new(held: &'a EventContent, ids: &Ids) -> Self {
         let attributes = &held.attributes;
         let mut by_uuid = HashMap::with_capacity(attributes.len());
         let mut by_value = HashMap::new();
@@ -64,26 +63,23 @@ impl<'a> EventIndex<'a> {
             }
             let is_mine = uuid.is_some_and(|uuid| ids.is_case_part(&event, &uuid));
             let is_loose = held.object_of(attribute).is_none();
-            let whose = match (is_mine, attribute.deleted == Some(true)) {
-                (true, false) => Some(Owner::Ours).filter(|_| is_loose),
-                (true, true) => Some(Owner::Deleted).filter(|_| is_loose),
-                (false, false) => Some(Owner::Theirs),
-                (false, true) => None,
+            let owner = match (is_mine, attribute.deleted == Some(true)) {
+                (true, false) if is_loose => Owner::Ours,
+                (true, true) if is_loose => Owner::Deleted,
+                (false, false) => Owner::Theirs,
+                (true, _) | (false, true) => continue,
             };
 
-            if let Some(whose) = whose {
-                let value =
-                    equal::equality_key(&types::normalise(&attribute.kind, &attribute.value));
-                let known = by_value
-                    .entry((attribute.kind.as_str(), value))
-                    .or_insert((whose, attribute));
-                if whose < known.0 {
-                    *known = (whose, attribute);
-                }
+            let value = equal::equality_key(&types::normalise(&attribute.kind, &attribute.value));
+            let known = by_value
+                .entry((attribute.kind.as_str(), value))
+                .or_insert((owner, attribute));
+            if owner < known.0 {
+                *known = (owner, attribute);
             }
         }
 
-        let tags = || shared_tags(held.event.tags_with_local_flag());
+        let tags = HeldTags::new(held.event.tags_with_local_flag());
         let closed_objects = held
             .objects
             .values()
@@ -92,80 +88,73 @@ impl<'a> EventIndex<'a> {
             .collect();
 
         Self {
+            held,
             by_uuid,
             by_value,
             closed_objects,
-            tlp: Tlp::from_plain_tags(tags()),
-            pap: Pap::from_plain_tags(tags()),
+            tlp: tags.tlp(),
+            pap: tags.pap(),
         }
     }
 
     /// What is to be done with each wanted attribute. To an object that somebody deleted as a
     /// whole, nothing is added.
-    pub(super) fn decide_actions(
+    pub fn decide_actions(
         &self,
         wanted: &[AttributeDraft],
         rules: &DiffContext<'_>,
-    ) -> Vec<AttributeAction> {
-        let mut steps: Vec<_> = wanted
+    ) -> Vec<Planned> {
+        let mut all: Vec<_> = wanted
             .iter()
-            .map(|attribute| self.decide_action(attribute, rules))
+            .map(|draft| self.decide_action(draft, rules))
             .collect();
-        let objects = |is: &dyn Fn(&AttributeAction) -> bool| -> HashSet<Uuid> {
-            let of = wanted.iter().zip(&steps).filter(|(_, step)| is(step));
-            of.filter_map(|(attribute, _)| Some(attribute.place.as_ref()?.object))
-                .collect()
-        };
+        let (mut live, mut deleted) = (HashSet::new(), HashSet::new());
 
-        let deleted = objects(&|step| matches!(step, AttributeAction::Skip(_)));
-        let live =
-            objects(&|step| matches!(step, AttributeAction::Leave(_) | AttributeAction::Change(_)));
-        for (step, attribute) in steps
-            .iter_mut()
-            .zip(wanted)
-            .filter(|(step, _)| **step == AttributeAction::Add)
-        {
-            let object = attribute.place.as_ref().map(|place| place.object);
-            if object.is_some_and(|object| deleted.contains(&object) && !live.contains(&object)) {
-                *step = AttributeAction::Skip(DELETED.to_owned());
+        for planned in &all {
+            match planned.action {
+                Action::Leave | Action::Change(_) => live.extend(planned.object),
+                Action::Skip(_) => deleted.extend(planned.object),
+                Action::Add | Action::Remove => {}
             }
         }
 
-        steps
+        for planned in &mut all {
+            let is_deleted = |object| deleted.contains(&object) && !live.contains(&object);
+            if planned.action == Action::Add && planned.object.is_some_and(is_deleted) {
+                planned.action = Action::Skip(SkipRule::DeletedInMisp);
+            }
+        }
+
+        all
     }
 
-    /// What is to be done with a wanted attribute.
-    pub(super) fn decide_action(
-        &self,
-        wanted: &AttributeDraft,
-        rules: &DiffContext<'_>,
-    ) -> AttributeAction {
-        match self.find_by_uuid(wanted) {
-            Some(held) if held.deleted == Some(true) && !is_ours_to_revive(held) => {
-                match self.find_by_value(wanted) {
-                    // Somebody moved it into an object, say, which MISP makes of a copy
-                    // (`MispObject.php`, `groupAttributesIntoObject`).
-                    Some((Owner::Theirs, there)) => {
-                        AttributeAction::Leave(Some(describe_added_by_others(wanted, there)))
-                    }
-                    Some((Owner::Ours | Owner::Deleted, _)) | None => {
-                        AttributeAction::Skip(DELETED.to_owned())
-                    }
-                }
-            }
-            Some(held) => self.decide_existing(wanted, held, rules),
-            None => match self.find_by_value(wanted) {
-                Some((Owner::Theirs, there)) => {
-                    AttributeAction::Leave(Some(describe_added_by_others(wanted, there)))
-                }
-                Some((Owner::Deleted, held)) if !is_ours_to_revive(held) => {
-                    AttributeAction::Skip(DELETED.to_owned())
-                }
-                Some((Owner::Ours | Owner::Deleted, held)) => {
+    fn decide_action(&self, wanted: &AttributeDraft, rules: &DiffContext<'_>) -> Planned {
+        let own = self.find_by_uuid(wanted);
+        if let Some(held) = own.filter(|held| is_live(held) || is_ours_to_revive(held)) {
+            return self.decide_existing(wanted, held, rules);
+        }
+
+        let by_value = self.find_by_value(wanted);
+        if let Some((Owner::Theirs, there)) = by_value {
+            // If our own is deleted, somebody may have moved it into an object, which MISP makes
+            // of a copy (`MispObject.php`, `groupAttributesIntoObject`).
+            let mut planned = Planned::wanted(wanted, uuid_of(there), Action::Leave);
+            let remark = Remark::Text(describe_added_by_others(wanted, there));
+            planned.remarks.push(remark);
+            return planned;
+        }
+
+        let deleted = Action::Skip(SkipRule::DeletedInMisp);
+        match (own, by_value) {
+            (Some(_), _) => Planned::wanted(wanted, wanted.uuid, deleted),
+            (None, Some((owner, held))) => {
+                if owner == Owner::Deleted && !is_ours_to_revive(held) {
+                    Planned::wanted(wanted, wanted.uuid, deleted)
+                } else {
                     self.decide_under_other_uuid(wanted, held, rules)
                 }
-                None => AttributeAction::Add,
-            },
+            }
+            (None, None) => Planned::wanted(wanted, wanted.uuid, Action::Add),
         }
     }
 
@@ -178,10 +167,10 @@ impl<'a> EventIndex<'a> {
     }
 
     /// The attribute that stands for a wanted one: its own, or else the one that has its value.
-    pub(super) fn find_counterpart(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
+    pub fn find_counterpart(&self, wanted: &AttributeDraft) -> Option<&'a Attribute> {
         let own = self.find_by_uuid(wanted);
-        let live = own.filter(|held| held.deleted != Some(true));
-        live.or_else(|| self.find_by_value(wanted).map(|(_, there)| there))
+        own.filter(|held| is_live(held))
+            .or_else(|| self.find_by_value(wanted).map(|(_, there)| there))
             .or(own)
     }
 
@@ -192,23 +181,22 @@ impl<'a> EventIndex<'a> {
         self.get(&wanted.uuid).or_else(other)
     }
 
+    /// The attribute of that uuid, soft-deleted or not.
+    pub fn get(&self, uuid: &Uuid) -> Option<&'a Attribute> {
+        self.by_uuid.get(uuid).copied()
+    }
+
     /// The comment of the attribute of ours that stands for a wanted one, without the mark of a
     /// retraction.
-    pub(super) fn comment_of(&self, wanted: &AttributeDraft) -> Option<String> {
-        let by_value = || {
-            self.find_by_value(wanted)
-                .filter(|(whose, _)| *whose != Owner::Theirs)
-                .map(|(_, held)| held)
+    pub fn comment_of(&self, wanted: &AttributeDraft) -> Option<String> {
+        let by_value = || match self.find_by_value(wanted)? {
+            (Owner::Theirs, _) => None,
+            (Owner::Ours | Owner::Deleted, held) => Some(held),
         };
 
         self.find_by_uuid(wanted)
             .or_else(by_value)
             .map(without_mark_if_any)
-    }
-
-    /// True if a wanted attribute is there with our uuid.
-    pub(super) fn has_by_uuid(&self, wanted: &AttributeDraft) -> bool {
-        self.find_by_uuid(wanted).is_some()
     }
 
     /// An attribute of ours with the value of the wanted one: its observable was of another type,
@@ -219,21 +207,17 @@ impl<'a> EventIndex<'a> {
         wanted: &AttributeDraft,
         held: &Attribute,
         rules: &DiffContext<'_>,
-    ) -> AttributeAction {
-        let mut how = "there already, in an attribute that was exported for another IOC".to_owned();
+    ) -> Planned {
+        let mut remark =
+            "there already, in an attribute that was exported for another IOC".to_owned();
         if held.value != wanted.value {
-            how = format!(
-                "{how}, written {}",
-                truncate_text(&held.value, LONGEST_VALUE)
-            );
+            let written = truncate_text(&held.value, LONGEST_VALUE);
+            remark = format!("{remark}, written {written}");
         }
 
-        match self.decide_existing(wanted, held, rules) {
-            AttributeAction::Change(change) => AttributeAction::Change(AttributePatch {
-                remark: Some(how),
-                ..change
-            }),
-            _ => AttributeAction::Leave(Some(how)),
+        Planned {
+            remarks: vec![Remark::Text(remark)],
+            ..self.decide_existing(wanted, held, rules)
         }
     }
 
@@ -242,103 +226,79 @@ impl<'a> EventIndex<'a> {
         wanted: &AttributeDraft,
         held: &Attribute,
         rules: &DiffContext<'_>,
-    ) -> AttributeAction {
-        let mut change = self.tightening_patch(wanted, held, rules);
+    ) -> Planned {
+        let mut patch = self.tightening_patch(wanted, held, rules);
         let comment = without_mark_if_any(held);
         if comment != wanted.comment && wanted.former.contains(&comment) {
-            change.comment = Some(wanted.comment.clone());
+            patch.comment = Some(wanted.comment.clone());
         }
 
+        // A retracted one is an IOC again: it gets back what the retraction took.
         if is_retracted(held) {
             let (comment, was_for_detection) = strip_mark(&held.comment);
-            change.comment.get_or_insert(comment);
-            change.is_reason = true;
+            patch.comment.get_or_insert(comment);
+            patch.is_reason = true;
             if held.deleted == Some(true) {
-                change.deleted = Some(false);
+                patch.deleted = Some(false);
             } else if was_for_detection {
-                change.to_ids = Some(true);
+                patch.to_ids = Some(true);
             }
         }
 
-        let pap = Pap::from_plain_tags(shared_tags(held.tags_with_local_flag())).or(self.pap);
-        let is_missing = |tag: &&String| match Pap::from_tag(tag) {
+        let tags = HeldTags::new(held.tags_with_local_flag());
+        let pap = tags.pap().or(self.pap);
+        let missing = wanted.tags.iter().filter(|tag| match Pap::from_tag(tag) {
             Some(wanted) => pap < Some(wanted),
-            None => !has_shared_tag(held.tags_with_local_flag(), tag),
-        };
-        let mut excluded = Vec::new();
-        for tag in wanted
-            .tags
-            .iter()
-            .filter(is_missing)
-            .filter_map(|tag| rules.tags.resolve(tag))
-        {
-            if let Some(rival) = rules
-                .tags
-                .find_rival(&tag, shared_tags(held.tags_with_local_flag()))
-            {
-                excluded.push(exclusive::describe_conflict(&tag, rival));
-                continue;
-            }
-            change
-                .drop_tags
-                .extend(find_local_duplicate(held.tags_with_local_flag(), &tag));
-            change.add_tags.push(tag);
-        }
+            None => !tags.has(tag),
+        });
+        let mut changes = TagChanges::of(&mut patch.add_tags, &mut patch.drop_tags);
+        let conflicts = changes.add_missing(missing, &tags, rules.tags);
 
-        let difference = self.describe_difference(wanted, held, &change, rules);
-        let difference =
-            difference.map(|fields| format!("differs in MISP, left as it is: {fields}"));
-        let remarks: Vec<_> = difference.into_iter().chain(excluded).collect();
-        change.remark = Some(remarks.join("; ")).filter(|remark| !remark.is_empty());
-        let is_changed = AttributePatch {
-            remark: None,
-            ..change.clone()
-        } != AttributePatch::default();
-        change.instead = target_uuid(wanted, held);
-
-        if is_changed {
-            AttributeAction::Change(change)
+        let differing = self.describe_difference(wanted, held, &patch, rules);
+        let differing = (!differing.is_empty()).then_some(Remark::Differs(differing));
+        let is_changed = patch != AttributePatch::default();
+        let action = if is_changed {
+            Action::Change(patch)
         } else {
-            AttributeAction::Leave(change.remark)
+            Action::Leave
+        };
+
+        Planned {
+            remarks: differing
+                .into_iter()
+                .chain(conflicts.into_iter().map(Remark::Text))
+                .collect(),
+            ..Planned::wanted(wanted, uuid_of(held), action)
         }
     }
 
     /// The TLP tag and the distribution, towards the stricter.
-    pub(super) fn tightening_patch(
+    pub fn tightening_patch(
         &self,
         wanted: &AttributeDraft,
         held: &Attribute,
         rules: &DiffContext<'_>,
     ) -> AttributePatch {
-        let names: Vec<_> = shared_tags(held.tags_with_local_flag()).collect();
-        let is_laxer = match Tlp::from_plain_tags(names.iter().copied()) {
+        let tags = HeldTags::new(held.tags_with_local_flag());
+        let is_laxer = match tags.tlp() {
             Some(tlp) => tlp < wanted.tlp,
             None => wanted.is_stricter && self.tlp < Some(wanted.tlp),
         };
-        let tag = is_laxer
-            .then(|| rules.tags.resolve(wanted.tlp.tag()))
-            .flatten();
         // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set
         // it unless the case is RED.
         let close = wanted.tlp.forbids_sharing() && held.distribution != Some(0);
-        let mut change = AttributePatch {
+        let mut patch = AttributePatch {
             close: close && !rules.is_public,
             ..AttributePatch::default()
         };
 
-        if let Some(tag) = tag {
-            change.drop_tags = filter_laxer(&names, |name| {
-                Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp)
-            });
-            change
-                .drop_tags
-                .extend(find_local_duplicate(held.tags_with_local_flag(), &tag));
-            change.add_tags = vec![tag];
+        if is_laxer {
+            TagChanges::of(&mut patch.add_tags, &mut patch.drop_tags)
+                .tighten_tlp(wanted.tlp, &tags, rules.tags);
         }
+        patch.is_reason = patch.close || !patch.add_tags.is_empty();
 
-        change.is_reason = change.close || !change.add_tags.is_empty();
-
-        change
+        patch
     }
 
     /// The fields of an attribute of ours that are not as they are wanted and that this export
@@ -347,120 +307,93 @@ impl<'a> EventIndex<'a> {
         &self,
         wanted: &AttributeDraft,
         held: &Attribute,
-        change: &AttributePatch,
+        patch: &AttributePatch,
         rules: &DiffContext<'_>,
-    ) -> Option<String> {
-        let tlp = Tlp::from_plain_tags(shared_tags(held.tags_with_local_flag()));
+    ) -> String {
+        let tags = HeldTags::new(held.tags_with_local_flag());
+        let tlp = tags.tlp();
         let is_laxer =
-            wanted.is_stricter && change.add_tags.is_empty() && tlp.or(self.tlp) < Some(wanted.tlp);
-        let is_content = wanted.file.is_some();
-        let comment = change.comment.as_ref().unwrap_or(&held.comment);
-        let is_open = wanted.is_closed
-            && !change.close
-            && held.distribution.is_some_and(|d| d != 0)
-            && !rules.is_public;
-        let there = |value: &str| format!("({})", truncate_text(value, LONGEST_VALUE));
+            wanted.is_stricter && patch.add_tags.is_empty() && tlp.or(self.tlp) < Some(wanted.tlp);
+        let carries_file = wanted.file.is_some();
+        let comment = patch.comment.as_ref().unwrap_or(&held.comment);
+        let distribution = held.distribution;
+        let is_open = wanted.is_closed && !patch.close && !rules.is_public;
+
         let texts = [
             ("type", &held.kind, &wanted.kind),
             ("category", &held.category, &wanted.category),
             ("value", &held.value, &wanted.value),
-        ];
+        ]
+        .map(|(field, held, wanted)| {
+            let there = format!("{field} ({})", truncate_text(held, LONGEST_VALUE));
+            (there, held != wanted && !carries_file)
+        });
 
-        let of_texts = texts
-            .iter()
-            .filter(|(_, held, wanted)| held != wanted && !is_content);
-        let of_texts = of_texts.map(|(field, held, _)| format!("{field} {}", there(held)));
-
+        let is_quiet_otherwise = held.to_ids == Some(!wanted.to_ids) && patch.to_ids.is_none();
         let fields = [
-            (
-                "to_ids",
-                held.to_ids == Some(!wanted.to_ids) && change.to_ids.is_none() && !is_content,
-            ),
+            ("to_ids", is_quiet_otherwise && !carries_file),
             ("comment", *comment != wanted.comment),
             (
                 "distribution",
-                is_open
-                    || (!wanted.is_closed
-                        && held.distribution.is_some_and(|d| ![0, 5].contains(&d))),
+                match distribution {
+                    Some(0) | None => false,
+                    Some(5) => is_open,
+                    Some(_) => is_open || !wanted.is_closed,
+                },
             ),
             (
                 "distribution (its organisation only, as an earlier export or a person set it)",
-                !wanted.is_closed && held.distribution == Some(0),
+                !wanted.is_closed && distribution == Some(0),
             ),
             (
                 "distribution (that of its object: its organisation only)",
                 !wanted.is_closed && !rules.is_public && self.is_in_closed_object(wanted),
             ),
             ("TLP tag", is_laxer || tlp > Some(wanted.tlp)),
-            (
-                "tags",
-                has_foreign_tags(shared_tags(held.tags_with_local_flag()), &wanted.tags),
-            ),
+            ("tags", tags.has_foreign(&wanted.tags)),
         ];
 
-        let of_fields = fields
+        let texts = texts
             .iter()
-            .filter(|(_, differs)| *differs)
-            .map(|(field, _)| (*field).to_owned());
-        let differing: Vec<_> = of_texts.chain(of_fields).collect();
-
-        (!differing.is_empty()).then(|| differing.join(", "))
+            .map(|(there, differs)| (there.as_str(), *differs));
+        join_applying(texts.chain(fields))
     }
 
     fn is_in_closed_object(&self, wanted: &AttributeDraft) -> bool {
-        wanted
-            .place
-            .as_ref()
-            .is_some_and(|place| self.closed_objects.contains(&place.object))
+        let object = wanted.object();
+        object.is_some_and(|object| self.closed_objects.contains(&object))
     }
+}
 
-    /// What MISP made of an attribute that was added just now, if that is not what was sent: nobody
-    /// else can have changed it.
-    pub(super) fn describe_stored_difference(
-        &self,
-        wanted: &AttributeDraft,
-        rules: &DiffContext<'_>,
-    ) -> Option<String> {
-        let held = self.find_by_uuid(wanted)?;
-        let difference =
-            self.describe_difference(wanted, held, &AttributePatch::default(), rules)?;
-        Some(format!("{STORED}: {difference}"))
-    }
+fn is_live(held: &Attribute) -> bool {
+    held.deleted != Some(true)
+}
 
-    /// The attribute of that uuid, soft-deleted or not.
-    pub(super) fn get(&self, uuid: &Uuid) -> Option<&'a Attribute> {
-        self.by_uuid.get(uuid).copied()
-    }
+/// The uuid of an attribute that is there; one that has none that can be read is nobody's.
+fn uuid_of(held: &Attribute) -> Uuid {
+    Uuid::parse_str(&held.uuid).unwrap_or_default()
 }
 
 /// A value that people added, and in what it is not what this export would have made of it.
 fn describe_added_by_others(wanted: &AttributeDraft, there: &Attribute) -> String {
     let written = format!("written {}", truncate_text(&there.value, LONGEST_VALUE));
 
-    let differs = [
-        (there.value != wanted.value, written.as_str()),
+    join_applying([
+        ("added by somebody else", true),
+        (&written, there.value != wanted.value),
         (
-            wanted.to_ids && there.to_ids == Some(false),
             "not for detection",
+            wanted.to_ids && there.to_ids == Some(false),
         ),
         (
-            !wanted.is_closed && there.distribution == Some(0),
             "for its organisation only",
+            !wanted.is_closed && there.distribution == Some(0),
         ),
         (
-            wanted.is_closed && there.distribution != Some(0),
             "seen by more than its TLP allows",
+            wanted.is_closed && there.distribution != Some(0),
         ),
-    ];
-
-    let differs = differs
-        .into_iter()
-        .filter(|(differs, _)| *differs)
-        .map(|(_, how)| how);
-    std::iter::once("added by somebody else")
-        .chain(differs)
-        .collect::<Vec<_>>()
-        .join(", ")
+    ])
 }
 
 fn without_mark_if_any(held: &Attribute) -> String {
@@ -471,13 +404,6 @@ fn without_mark_if_any(held: &Attribute) -> String {
     }
 }
 
-/// The attribute that is there instead of the wanted one: the same file, sent in the other way.
-fn target_uuid(wanted: &AttributeDraft, held: &Attribute) -> Option<Uuid> {
-    Uuid::parse_str(&held.uuid)
-        .ok()
-        .filter(|uuid| *uuid != wanted.uuid)
-}
-
 /// True for what an export deleted: unflagging takes `to_ids` and deleting leaves it, so one that
 /// lost both was deleted by somebody after it was unflagged, unless the comment tells that deleting
 /// met it without.
@@ -486,117 +412,156 @@ fn is_ours_to_revive(held: &Attribute) -> bool {
 }
 
 /// Files that an option let out before and that it lets out no more: they stay, and are closed when
-/// their TLP demands it.
-pub(super) fn tighten_retained(
+/// their TLP demands it. What is there for a wanted attribute is brought in line with that.
+pub fn tighten_retained(
     wanted: &EventDraft,
-    steps: &[AttributeAction],
-    held: &EventContent,
+    planned: &[Planned],
     index: &EventIndex<'_>,
     rules: &DiffContext<'_>,
-) -> Vec<RetainedAttribute> {
-    let mut handled: HashSet<Uuid> = wanted.attributes.iter().map(|one| one.uuid).collect();
-    handled.extend(steps.iter().filter_map(|step| {
-        if let AttributeAction::Change(change) = step {
-            change.instead
-        } else {
-            None
-        }
-    }));
-
-    let of = |one: &AttributeDraft| {
-        let there = index
-            .get(&one.uuid)
-            .filter(|held| held.deleted != Some(true))?;
-        let change = index.tightening_patch(one, there, rules);
-        change.is_reason.then(|| RetainedAttribute {
-            uuid: one.uuid,
-            object: held.object_of(there),
-            change,
-        })
+) -> Vec<Planned> {
+    let handled: HashSet<Uuid> = planned.iter().map(|planned| planned.uuid).collect();
+    let tighten = |draft: &AttributeDraft| {
+        let there = index.get(&draft.uuid).filter(|held| is_live(held))?;
+        let patch = index.tightening_patch(draft, there, rules);
+        let object = index.held.object_of(there);
+        patch
+            .is_reason
+            .then(|| Planned::new(draft.uuid, object, Subject::Retained, Action::Change(patch)))
     };
 
-    wanted
-        .kept
-        .iter()
-        .filter(|one| !handled.contains(&one.uuid))
-        .filter_map(of)
+    let retained = wanted.kept.iter();
+    retained
+        .filter(|draft| !handled.contains(&draft.uuid))
+        .filter_map(tighten)
         .collect()
 }
 
 /// The tags that are passed on with what they are on: a local tag marks it for nobody else.
-pub(super) fn shared_tags<'t>(
+pub fn shared_tags<'t>(
     tags: impl Iterator<Item = (&'t str, bool)>,
 ) -> impl Iterator<Item = &'t str> {
     tags.filter(|(_, is_local)| !is_local).map(|(name, _)| name)
 }
 
-/// A local tag of the same name: MISP keeps one of each, and leaves it local when it is added again
-/// (`EventTag.php`, `attachTagToEvent`), so that it is taken off before.
-fn find_local_duplicate<'t>(
-    tags: impl Iterator<Item = (&'t str, bool)>,
-    wanted: &str,
-) -> Option<String> {
-    let mut local =
-        tags.filter(|(name, is_local)| *is_local && name.to_lowercase() == wanted.to_lowercase());
-    local.next().map(|(name, _)| name.to_owned())
+/// The tags that an event or an attribute has in MISP.
+struct HeldTags<'t> {
+    /// Those that are there for everybody.
+    shared: Vec<&'t str>,
+    local: Vec<&'t str>,
 }
 
-fn filter_laxer(names: &[&str], is_laxer: impl Fn(&str) -> bool) -> Vec<String> {
-    names
-        .iter()
-        .filter(|name| is_laxer(name))
-        .map(ToString::to_string)
-        .collect()
+impl<'t> HeldTags<'t> {
+    fn new(tags: impl Iterator<Item = (&'t str, bool)>) -> Self {
+        let (mut shared, mut local) = (Vec::new(), Vec::new());
+        for (name, is_local) in tags {
+            if is_local { &mut local } else { &mut shared }.push(name);
+        }
+
+        Self { shared, local }
+    }
+
+    fn tlp(&self) -> Option<Tlp> {
+        Tlp::from_plain_tags(self.shared.iter().copied())
+    }
+
+    fn pap(&self) -> Option<Pap> {
+        Pap::from_plain_tags(self.shared.iter().copied())
+    }
+
+    fn has(&self, tag: &str) -> bool {
+        self.shared.iter().any(|name| is_same_tag(name, tag))
+    }
+
+    /// True if there is a tag that people added: no marking, and none that is wanted.
+    fn has_foreign(&self, wanted: &[String]) -> bool {
+        self.shared.iter().any(|name| {
+            let is_marking = Tlp::from_tag(name).is_some() || Pap::from_tag(name).is_some();
+            !is_marking && !wanted.iter().any(|tag| is_same_tag(tag, name))
+        })
+    }
 }
 
-/// True if there is a tag that people added: no marking, and none that is wanted.
-fn has_foreign_tags<'a>(mut held: impl Iterator<Item = &'a str>, wanted: &[String]) -> bool {
-    let is_marking = |name: &str| Tlp::from_tag(name).is_some() || Pap::from_tag(name).is_some();
-    let is_wanted = |name: &str| {
-        wanted
-            .iter()
-            .any(|tag| tag.to_lowercase() == name.to_lowercase())
-    };
-
-    held.any(|name| !is_marking(name) && !is_wanted(name))
+fn is_same_tag(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
 }
 
-/// True if a tag is there for everybody.
-fn has_shared_tag<'t>(tags: impl Iterator<Item = (&'t str, bool)>, name: &str) -> bool {
-    shared_tags(tags).any(|tag| tag.to_lowercase() == name.to_lowercase())
+/// What changes of the tags of an event or an attribute.
+struct TagChanges<'p> {
+    add: &'p mut Vec<String>,
+    drop: &'p mut Vec<String>,
+}
+
+impl<'p> TagChanges<'p> {
+    fn of(add: &'p mut Vec<String>, drop: &'p mut Vec<String>) -> Self {
+        Self { add, drop }
+    }
+
+    /// Adds a tag for everybody, in place of those that it replaces and of a local one of its name:
+    /// MISP keeps one of each, and leaves it local when it is added again (`EventTag.php`,
+    /// `attachTagToEvent`).
+    fn replace(&mut self, tag: String, held: &HeldTags<'_>, replaces: impl Fn(&str) -> bool) {
+        let replaced = held.shared.iter().filter(|name| replaces(name));
+        let local = held.local.iter().find(|name| is_same_tag(name, &tag));
+        let dropped = replaced.chain(local).map(ToString::to_string);
+        self.drop.extend(dropped);
+        self.add.push(tag);
+    }
+
+    /// Sets a TLP in place of laxer ones, if its tag can be set; true if so.
+    fn tighten_tlp(&mut self, wanted: Tlp, held: &HeldTags<'_>, tags: &TagResolution) -> bool {
+        let tag = tags.resolve(wanted.tag());
+        let is_set = tag.is_some();
+        if let Some(tag) = tag {
+            self.replace(tag, held, |name| {
+                Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted)
+            });
+        }
+
+        is_set
+    }
+
+    /// Adds the tags that can be set and that no tag excludes which is there. Gives what is said
+    /// of those that are excluded.
+    fn add_missing<'w>(
+        &mut self,
+        missing: impl Iterator<Item = &'w String>,
+        held: &HeldTags<'_>,
+        tags: &TagResolution,
+    ) -> Vec<String> {
+        let mut conflicts = Vec::new();
+
+        for tag in missing.filter_map(|tag| tags.resolve(tag)) {
+            match tags.find_rival(&tag, held.shared.iter().copied()) {
+                Some(rival) => conflicts.push(setting_tags::describe_conflict(&tag, rival)),
+                None => self.replace(tag, held, |_| false),
+            }
+        }
+
+        conflicts
+    }
 }
 
 /// What MISP did not take of a new attribute.
-pub(super) fn describe_unfinished(change: &AttributePatch) -> String {
-    let words = [
-        (
-            "tags",
-            !change.add_tags.is_empty() || !change.drop_tags.is_empty(),
-        ),
-        ("distribution", change.close),
-        ("to_ids", change.to_ids.is_some()),
-    ];
-
-    let words: Vec<_> = words
-        .iter()
-        .filter(|(_, differs)| *differs)
-        .map(|(word, _)| *word)
-        .collect();
-
-    format!("{STORED}: {}", words.join(", "))
+pub fn describe_unfinished(patch: &AttributePatch) -> String {
+    let has_tags = !patch.add_tags.is_empty() || !patch.drop_tags.is_empty();
+    join_applying([
+        ("tags", has_tags),
+        ("distribution", patch.close),
+        ("to_ids", patch.to_ids.is_some()),
+    ])
 }
 
 /// What changes on the event itself, and what differs and is left.
-pub(super) fn event_patch(
+pub fn event_patch(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,
 ) -> (EventPatch, Vec<String>) {
     let event = &held.event;
-    let mut remarks = Vec::new();
     if rules.is_public && wanted.tlp.forbids_sharing() {
-        return (EventPatch::default(), remarks);
+        return (EventPatch::default(), Vec::new());
     }
+
     let is_ours = !wanted.only_tightens && !wanted.is_guest;
     let higher = event
         .threat_level_id
@@ -604,7 +569,7 @@ pub(super) fn event_patch(
     let further = event
         .analysis
         .is_none_or(|analysis| i64::from(wanted.analysis) > analysis);
-    let mut head = EventPatch {
+    let mut patch = EventPatch {
         info: (event.info != wanted.info && is_ours).then(|| wanted.info.clone()),
         threat_level: (higher && is_ours).then_some(wanted.threat_level),
         analysis: (further && wanted.analysis > 0 && is_ours).then_some(wanted.analysis),
@@ -612,141 +577,98 @@ pub(super) fn event_patch(
         ..EventPatch::default()
     };
 
-    let names: Vec<_> = shared_tags(event.tags_with_local_flag()).collect();
-    let tlp = Tlp::from_plain_tags(names.iter().copied());
-    let is_stricter = tlp.is_none_or(|tlp| tlp < wanted.tlp);
+    let tags = HeldTags::new(event.tags_with_local_flag());
+    let (is_tlp_set, mut remarks) = patch_event_tags(wanted, &tags, rules.tags, &mut patch);
+    patch.is_reason = is_tlp_set || patch.close;
+    remarks.extend(describe_left_as_is(wanted, event, &tags, rules));
 
-    if let (true, Some(tag)) = (is_stricter, rules.tags.resolve(wanted.tlp.tag())) {
-        head.drop_tags = filter_laxer(&names, |name| {
-            Tlp::from_tag(name).is_some_and(|tlp| tlp < wanted.tlp)
-        });
-        head.drop_tags
-            .extend(find_local_duplicate(event.tags_with_local_flag(), &tag));
-        head.add_tags.push(tag);
-        head.is_reason = true;
-    }
-
-    patch_pap(wanted.pap, event, rules.tags, &mut head, &mut remarks);
-    head.is_reason |= head.close;
-    let missing = wanted
-        .tags
-        .iter()
-        .filter(|tag| !has_shared_tag(event.tags_with_local_flag(), tag));
-
-    for tag in missing.filter_map(|tag| rules.tags.resolve(tag)) {
-        if let Some(rival) = rules
-            .tags
-            .find_rival(&tag, shared_tags(event.tags_with_local_flag()))
-        {
-            let remedy = "what is there stays, since a person may have set it: take it off in \
-                MISP, and the next export sets the case's";
-            remarks.push(format!(
-                "{}; {remedy}",
-                exclusive::describe_conflict(&tag, rival)
-            ));
-            continue;
-        }
-
-        head.drop_tags
-            .extend(find_local_duplicate(event.tags_with_local_flag(), &tag));
-        head.add_tags.push(tag);
-    }
-
-    remarks.extend(describe_left_as_is(wanted, held, tlp, rules));
-
-    (head, remarks)
+    (patch, remarks)
 }
 
-fn patch_pap(
-    wanted: Option<Pap>,
-    event: &Event,
+/// The event's tags: its TLP and PAP towards the stricter, and what it has not of the others. Gives
+/// whether its TLP changes, and what is left as it is.
+fn patch_event_tags(
+    wanted: &EventDraft,
+    held: &HeldTags<'_>,
     tags: &TagResolution,
-    head: &mut EventPatch,
-    remarks: &mut Vec<String>,
-) {
-    let names: Vec<_> = shared_tags(event.tags_with_local_flag()).collect();
-    let held = Pap::from_plain_tags(names.iter().copied());
+    patch: &mut EventPatch,
+) -> (bool, Vec<String>) {
+    let mut changes = TagChanges::of(&mut patch.add_tags, &mut patch.drop_tags);
+    let mut remarks = Vec::new();
+    let is_laxer = held.tlp().is_none_or(|tlp| tlp < wanted.tlp);
+    let is_tlp_set = is_laxer && changes.tighten_tlp(wanted.tlp, held, tags);
 
-    match wanted {
-        Some(pap) if held.is_none_or(|held| held < pap) => {
+    if let Some(pap) = wanted.pap {
+        if held.pap().is_none_or(|held| held < pap) {
             if let Some(tag) = tags.resolve(pap.tag()) {
-                head.drop_tags.extend(filter_laxer(&names, |name| {
+                changes.replace(tag, held, |name| {
                     Pap::from_tag(name).is_some_and(|held| held < pap)
-                }));
-                head.drop_tags
-                    .extend(find_local_duplicate(event.tags_with_local_flag(), &tag));
-                head.add_tags.push(tag);
+                });
             }
+        } else if held.pap() > Some(pap) {
+            remarks.push(describe_stricter("PAP", pap.word()));
         }
-        Some(pap) if held > Some(pap) => remarks.push(format!(
-            "the event's PAP is stricter in MISP than {}, the case's; it is left as it is",
-            pap.word()
-        )),
-        Some(_) | None => {}
     }
+
+    let missing = wanted.tags.iter().filter(|tag| !held.has(tag));
+    let conflicts = changes.add_missing(missing, held, tags);
+    remarks.extend(conflicts.into_iter().map(|conflict| {
+        format!(
+            "{conflict}; what is there stays, since a person may have set it: take it off in \
+             MISP, and the next export sets the case's"
+        )
+    }));
+
+    (is_tlp_set, remarks)
+}
+
+fn describe_stricter(marking: &str, of_case: &str) -> String {
+    format!(
+        "the event's {marking} is stricter in MISP than {of_case}, the case's; it is left as it is"
+    )
 }
 
 /// What differs on the event itself and is left as people set it.
 fn describe_left_as_is(
     wanted: &EventDraft,
-    held: &EventContent,
-    tlp: Option<Tlp>,
+    event: &Event,
+    tags: &HeldTags<'_>,
     rules: &DiffContext<'_>,
 ) -> Vec<String> {
-    let event = &held.event;
-    let mut remarks = Vec::new();
     if wanted.is_guest {
-        return remarks;
+        return Vec::new();
     }
 
-    if tlp > Some(wanted.tlp) {
-        remarks.push(format!(
-            "the event's TLP is stricter in MISP than {}, the case's; it is left as it is",
-            wanted.tlp.word()
-        ));
-    }
+    let is_stricter = tags.tlp() > Some(wanted.tlp);
+    let stricter = is_stricter.then(|| describe_stricter("TLP", wanted.tlp.word()));
+    let distribution = u64::try_from(event.distribution.unwrap_or(0));
+    let may_be_shared = !rules.is_public && !wanted.tlp.forbids_sharing();
+    let threat_level = i64::from(wanted.threat_level);
+    let analysis = i64::from(wanted.analysis);
 
-    let distribution = event.distribution.unwrap_or(0);
-
-    let differs = [
+    let differing = join_applying([
         ("date", event.date != wanted.date && !event.date.is_empty()),
         (
             "threat level",
             event
                 .threat_level_id
-                .is_some_and(|level| level < i64::from(wanted.threat_level)),
+                .is_some_and(|held| held < threat_level),
         ),
         (
             "analysis",
-            event
-                .analysis
-                .is_some_and(|analysis| analysis > i64::from(wanted.analysis)),
+            event.analysis.is_some_and(|held| held > analysis),
         ),
         (
             "distribution",
-            !rules.is_public
-                && !wanted.tlp.forbids_sharing()
-                && u64::try_from(distribution).is_ok_and(|held| held != wanted.distribution),
+            may_be_shared && distribution.is_ok_and(|held| held != wanted.distribution),
         ),
         (
             "tags",
-            !wanted.only_tightens
-                && has_foreign_tags(shared_tags(event.tags_with_local_flag()), &wanted.tags),
+            !wanted.only_tightens && tags.has_foreign(&wanted.tags),
         ),
-    ];
+    ]);
+    let differing = (!differing.is_empty())
+        .then(|| format!("the event differs in MISP, left as it is: {differing}"));
 
-    let differs: Vec<_> = differs
-        .iter()
-        .filter(|(_, differs)| *differs)
-        .map(|(word, _)| *word)
-        .collect();
-
-    if !differs.is_empty() {
-        remarks.push(format!(
-            "the event differs in MISP, left as it is: {}",
-            differs.join(", ")
-        ));
-    }
-
-    remarks
+    stricter.into_iter().chain(differing).collect()
 }

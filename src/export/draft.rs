@@ -1,7 +1,7 @@
 //! The event that a case should be: what the mapping makes, and what a plan compares with the event
 //! that is there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
+use crate::misp::wire::Attribute;
 use crate::types::equal;
 
 /// The event that a case should be.
@@ -39,8 +40,9 @@ pub struct EventDraft {
     pub tags: Vec<String>,
     /// Who is named as creator in a feed: `{"name", "uuid"}`. A server knows that by the key.
     pub organisation: Value,
-    /// The objects; their attributes stand among the others.
-    pub objects: Vec<ObjectDraft>,
+    /// The `file` objects, each computed from the event and the file's hash; their attributes stand
+    /// among the others.
+    pub objects: Vec<Uuid>,
     /// The attributes, those in objects too.
     pub attributes: Vec<AttributeDraft>,
     /// Attributes that would be wanted if their TLP did not forbid it here.
@@ -60,13 +62,6 @@ pub struct EventDraft {
     pub kept: Vec<AttributeDraft>,
 }
 
-/// A `file` object that should be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectDraft {
-    /// Computed from the event and the file's hash.
-    pub uuid: Uuid,
-}
-
 /// What is known of IOCs that could not be mapped. What they were when they could be is not known,
 /// but what is nothing like them they never were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,7 +74,6 @@ pub struct Doubts {
 
 impl Doubts {
     /// True if an attribute may stand for one of them.
-    #[must_use]
     pub fn may_match(&self, value: &str, is_in_object: bool) -> bool {
         let value = equal::equality_key(value);
         let is_like = |doubt: &String| value.contains(doubt.as_str()) || doubt.contains(&value);
@@ -94,45 +88,40 @@ impl EventDraft {
         markings.chain(self.tags.iter().map(String::as_str))
     }
 
-    /// Every tag that this export may have to set anywhere.
-    #[must_use]
-    pub fn event_and_attribute_tags(&self) -> Vec<&str> {
-        let mut all: Vec<&str> = self.event_tags().collect();
-        all.extend(
-            self.attributes
-                .iter()
-                .chain(&self.withheld)
-                .chain(&self.kept)
-                .flat_map(AttributeDraft::all_tags),
-        );
+    /// Attributes that may be there: wanted, withheld, or kept as they are.
+    pub fn drafts(&self) -> impl Iterator<Item = &AttributeDraft> {
+        let all = self.attributes.iter().chain(&self.withheld);
+        all.chain(&self.kept)
+    }
 
+    /// The same, in the same order.
+    pub fn drafts_mut(&mut self) -> impl Iterator<Item = &mut AttributeDraft> {
+        let all = self.attributes.iter_mut().chain(&mut self.withheld);
+        all.chain(&mut self.kept)
+    }
+
+    /// Every tag that this export may have to set anywhere.
+    pub fn event_and_attribute_tags(&self) -> Vec<&str> {
+        let of_drafts = self.drafts().flat_map(AttributeDraft::all_tags);
+        let mut all: Vec<&str> = self.event_tags().chain(of_drafts).collect();
         all.sort_unstable();
         all.dedup();
 
         all
     }
-}
 
-impl EventDraft {
     /// Leaves of what is wanted only that nothing there is laxer, and that what is no IOC any more
     /// is retracted.
     pub fn limit_to_tightening(&mut self) {
         self.only_tightens = true;
         self.tags.clear();
-        let all = self
-            .attributes
-            .iter_mut()
-            .chain(&mut self.withheld)
-            .chain(&mut self.kept);
-
-        all.for_each(|attribute| attribute.tags.clear());
+        self.drafts_mut().for_each(|draft| draft.tags.clear());
     }
 
     /// The same with the uuids that things have in the event: anybody who can compute a uuid may
     /// have used it elsewhere, and MISP stores none twice
     /// (`fixtures/wire/misp/416-attributes-add-known-uuid-in-list.json`). What is there under one
     /// of its fall-backs keeps that; what is not there and whose uuid is `taken` gets the next one.
-    #[must_use]
     pub fn resolve_uuids(
         &self,
         held: Option<&EventContent>,
@@ -142,8 +131,7 @@ impl EventDraft {
         let ids = ids.for_event(&self.uuid);
         let attributes: HashSet<Uuid> = held
             .iter()
-            .flat_map(|held| &held.attributes)
-            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
+            .flat_map(|held| held.attributes_by_uuid().map(|(uuid, _)| uuid))
             .collect();
 
         let objects: HashSet<Uuid> = held
@@ -152,44 +140,55 @@ impl EventDraft {
             .copied()
             .collect();
 
-        let settle = |uuid: Uuid, there: &HashSet<Uuid>| {
+        let resolve = |uuid: Uuid, there: &HashSet<Uuid>| {
             if there.contains(&uuid) || (there.is_empty() && !taken.contains(&uuid)) {
                 return uuid;
             }
             let is_free = |other: &Uuid| taken.contains(&uuid) && !taken.contains(other);
-            let there = ids
-                .fallback_uuids(&uuid)
-                .find(|other| there.contains(other));
-            there
-                .or_else(|| ids.fallback_uuids(&uuid).find(is_free))
+            let fallbacks = || ids.fallback_uuids(&uuid);
+            fallbacks()
+                .find(|other| there.contains(other))
+                .or_else(|| fallbacks().find(is_free))
                 .unwrap_or(uuid)
         };
 
         let mut settled = self.clone();
-        let mut moved = HashMap::new();
         for object in &mut settled.objects {
-            let uuid = settle(object.uuid, &objects);
-            moved.insert(object.uuid, uuid);
-            object.uuid = uuid;
+            *object = resolve(*object, &objects);
         }
 
-        let of_iocs = settled.attributes.iter_mut().chain(&mut settled.spared);
-        for attribute in of_iocs
-            .chain(&mut settled.withheld)
-            .chain(&mut settled.kept)
-        {
-            attribute.uuid = settle(attribute.uuid, &attributes);
-            if let Some(place) = &mut attribute.place {
-                place.object = *moved
-                    .entry(place.object)
-                    .or_insert_with(|| settle(place.object, &objects));
+        let mut spared = std::mem::take(&mut settled.spared);
+        for draft in settled.drafts_mut().chain(&mut spared) {
+            draft.uuid = resolve(draft.uuid, &attributes);
+            if let Some(place) = &mut draft.place {
+                place.object = resolve(place.object, &objects);
             }
-
-            if let Some(file) = &mut attribute.file {
-                file.other = settle(file.other, &attributes);
+            if let Some(file) = &mut draft.file {
+                file.other = resolve(file.other, &attributes);
             }
         }
+        settled.spared = spared;
 
         settled
+    }
+}
+
+impl EventContent {
+    /// Its attributes, as far as their uuids can be read.
+    pub fn attributes_by_uuid(&self) -> impl Iterator<Item = (Uuid, &Attribute)> {
+        let attributes = self.attributes.iter();
+        attributes.filter_map(|held| Some((Uuid::parse_str(&held.uuid).ok()?, held)))
+    }
+}
+
+impl AttributeDraft {
+    /// The object it is in.
+    pub fn object(&self) -> Option<Uuid> {
+        self.place.as_ref().map(|place| place.object)
+    }
+
+    /// True if it may be there with this uuid: a file may have gone out in either of two ways.
+    pub fn may_have_uuid(&self, uuid: &Uuid) -> bool {
+        self.uuid == *uuid || self.file.as_ref().is_some_and(|file| file.other == *uuid)
     }
 }

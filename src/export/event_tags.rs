@@ -87,7 +87,6 @@ impl CaseName<'_> {
 
 impl EventTag {
     /// The id of the case that the tag says to have been exported to the event.
-    #[must_use]
     pub fn case_id(&self) -> Option<&str> {
         self.claim
             .as_ref()
@@ -113,7 +112,6 @@ fn to_base_36(mut number: u64) -> String {
 }
 
 /// The tags of a case that name events on a connection, none twice.
-#[must_use]
 pub fn of_connection(tags: &[String], connection: &str) -> Vec<EventTag> {
     let mut all: Vec<EventTag> = Vec::new();
     for named in tags.iter().filter_map(|tag| parse_tag(tag, connection)) {
@@ -146,7 +144,6 @@ fn parse_tag(tag: &str, connection: &str) -> Option<EventTag> {
 
 /// The tag for an event of a case. Without a check value, or where the tag would become too long
 /// for TheHive, it only names the event.
-#[must_use]
 pub fn build(
     ids: &Ids,
     connection: (&str, Option<&Secret>),
@@ -170,7 +167,6 @@ pub fn build(
 
 /// True if a tag has a check value that this installation made, for whatever case of the
 /// organisation.
-#[must_use]
 pub fn is_signed(
     tag: &EventTag,
     ids: &Ids,
@@ -186,7 +182,6 @@ pub fn is_signed(
 }
 
 /// True if this installation wrote a tag for this very case.
-#[must_use]
 pub fn is_of_case(
     tag: &EventTag,
     ids: &Ids,
@@ -205,7 +200,6 @@ pub fn is_of_case(
 /// the other case must be gone (`is_there`, as far as TheHive can be asked), and the info line of
 /// its event (`info`) must be what one title of those that this one is joined of gives, or several
 /// in a row. That a case is not to be seen proves nothing by itself: it may have been deleted.
-#[must_use]
 pub fn assess(
     tags: &[EventTag],
     ids: &Ids,

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::draft::ObjectDraft;
-use super::mapping::MappingContext;
+use super::case::CaseObservable;
+use super::mapping::{MappingContext, PlacedIoc};
 use super::options::Attachments;
-use crate::ids::Ids;
-use crate::markings::Tlp;
+use super::verdicts::SkipRule;
 use crate::misp::draft::{AttributeDraft, FileDraft, ObjectSlot};
 use crate::report::ledger::Verdict;
 use crate::sample;
@@ -17,9 +16,6 @@ use crate::secret::truncate_text;
 use crate::tags::{self, Link};
 use crate::text::format_count;
 use crate::thehive::wire::Attachment;
-use crate::types;
-
-use super::case::CaseObservable;
 
 /// The roles of a `file` object that a hash can have: each is named as its type.
 const HASHES: [&str; 21] = [
@@ -46,24 +42,24 @@ const HASHES: [&str; 21] = [
     "cdhash",
 ];
 
-/// What the objects of a case are made of.
+/// What observables become in MISP: `file` objects first, then what else there is.
 #[derive(Debug, Default)]
-pub(super) struct FileObjects {
-    pub(super) objects: Vec<ObjectDraft>,
-    pub(super) attributes: Vec<AttributeDraft>,
-    /// Observables that no object can be made of, by their position.
-    pub(super) refused: BTreeMap<usize, Verdict>,
+pub struct FileObjects {
+    pub objects: Vec<Uuid>,
+    pub attributes: Vec<AttributeDraft>,
+    /// Observables that cannot go out, by their position.
+    pub refused: BTreeMap<usize, Verdict>,
     /// Files that do not go out themselves, by the position of their observable.
-    pub(super) files: BTreeMap<usize, Verdict>,
+    pub files: BTreeMap<usize, Verdict>,
     /// Attributes of ours that stay whatever the options say: the files, each in both ways to send
     /// it.
-    pub(super) kept: Vec<AttributeDraft>,
-    pub(super) warnings: Vec<String>,
+    pub kept: Vec<AttributeDraft>,
+    pub warnings: Vec<String>,
 }
 
 /// Takes the observables that belong into `file` objects out of a list and makes those.
-pub(super) fn extract(
-    open: &mut Vec<(usize, &CaseObservable)>,
+pub fn extract(
+    open: &mut Vec<PlacedIoc<'_>>,
     event: &Uuid,
     context: &MappingContext<'_>,
 ) -> FileObjects {
@@ -75,7 +71,7 @@ pub(super) fn extract(
         }
     }
 
-    let mut groups: BTreeMap<(Uuid, Uuid), Vec<(usize, &CaseObservable)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Uuid, Uuid), Vec<PlacedIoc<'_>>> = BTreeMap::new();
     made.warnings.extend(describe_unlinked(&rest));
 
     for (index, ioc) in rest {
@@ -97,7 +93,7 @@ pub(super) fn extract(
 }
 
 /// True for an observable that is a file, not a name.
-pub(super) fn is_file(ioc: &CaseObservable) -> bool {
+pub fn is_file(ioc: &CaseObservable) -> bool {
     ioc.observable.attachment.is_some() || ioc.observable.data_type == "file"
 }
 
@@ -123,7 +119,7 @@ fn parse_links<'a>(ioc: &'a CaseObservable, name: &'a str) -> impl Iterator<Item
 }
 
 /// Says that tags of version 1.0 join nothing any more, once for all of them.
-fn describe_unlinked(iocs: &[(usize, &CaseObservable)]) -> Option<String> {
+fn describe_unlinked(iocs: &[PlacedIoc<'_>]) -> Option<String> {
     let is_unlinked = |ioc: &CaseObservable| {
         let mut files = parse_links(ioc, tags::OBJECT).filter(|link| link.name == "file");
         let mut halves = parse_links(ioc, tags::COMPOSITE).filter(|link| link.port.is_none());
@@ -148,11 +144,13 @@ fn describe_unlinked(iocs: &[(usize, &CaseObservable)]) -> Option<String> {
 /// What all attributes of one object share.
 struct ObjectBuilder<'a> {
     object: Uuid,
-    iocs: &'a [(usize, &'a CaseObservable)],
+    iocs: &'a [PlacedIoc<'a>],
     context: &'a MappingContext<'a>,
 }
 
 impl ObjectBuilder<'_> {
+    /// An attribute that stands for some of the observables; for what stands beside them (`from` is
+    /// empty), all of them count.
     fn build_attribute(
         &self,
         kind: &str,
@@ -160,45 +158,49 @@ impl ObjectBuilder<'_> {
         value: &str,
         from: Vec<usize>,
     ) -> AttributeDraft {
-        let relation = kind.to_owned();
-        let of = || {
-            self.iocs
-                .iter()
-                .filter(|(index, _)| from.is_empty() || from.contains(index))
-                .map(|(_, ioc)| *ioc)
-        };
-
-        let tlp = of()
-            .map(|ioc| ioc.tlp)
-            .max()
-            .unwrap_or(self.context.case.tlp);
+        let is_meant = |ioc: &&PlacedIoc<'_>| from.is_empty() || from.contains(&ioc.0);
+        let iocs: Vec<_> = self.iocs.iter().filter(is_meant).copied().collect();
 
         AttributeDraft {
-            uuid: self
-                .context
-                .ids
-                .part_uuid(&self.object, &[&relation, value]),
+            uuid: self.context.ids.part_uuid(&self.object, &[kind, value]),
             place: Some(ObjectSlot {
                 object: self.object,
-                relation,
+                relation: kind.to_owned(),
             }),
             kind: kind.to_owned(),
             category: category.to_owned(),
             value: value.to_owned(),
-            to_ids: true,
-            comment: self.context.first_comment(of()),
-            former: Vec::new(),
-            tlp,
-            is_stricter: tlp > self.context.case.tlp,
-            is_closed: tlp.forbids_sharing(),
-            tags: self.context.collect_tags(of()),
             from,
-            file: None,
+            ..self.context.draft_of(&iocs)
         }
     }
 
-    fn build_object(&self) -> ObjectDraft {
-        ObjectDraft { uuid: self.object }
+    /// Adds the object. Two of the same file are one: what is new of the second joins the first,
+    /// and the file itself is as strict as the strictest observable that has it. True if it is the
+    /// first.
+    fn add_object(&self, attributes: Vec<AttributeDraft>, made: &mut FileObjects) -> bool {
+        if !made.objects.contains(&self.object) {
+            made.objects.push(self.object);
+            made.attributes.extend(attributes);
+            return true;
+        }
+
+        for draft in attributes {
+            add_or_merge(&mut made.attributes, draft);
+        }
+
+        let strictest = self.context.draft_of(self.iocs);
+        let carriers = made.attributes.iter_mut().chain(&mut made.kept);
+        for carrier in carriers
+            .filter(|draft| draft.from.is_empty() && draft.object() == Some(self.object))
+            .filter(|draft| draft.tlp < strictest.tlp)
+        {
+            carrier.tlp = strictest.tlp;
+            carrier.is_stricter = strictest.is_stricter;
+            carrier.is_closed = strictest.is_closed;
+        }
+
+        false
     }
 }
 
@@ -217,45 +219,29 @@ fn add_file_object(
         .sha256()
         .ok_or_else(|| failed("TheHive names no sha256 of the file"))?;
     let name = sample::stored_name(&attachment.name);
+    let renamed = describe_renaming(&attachment.name, name.as_deref(), &sha256);
+    made.warnings.extend(renamed);
 
-    made.warnings.extend(describe_renaming(
-        &attachment.name,
-        name.as_deref(),
-        &sha256,
-    ));
-
-    let object = context.ids.part_uuid(event, &["file", &sha256]);
-    let iocs = [(index, ioc)];
-    let frame = ObjectBuilder {
-        object,
-        iocs: &iocs,
+    let builder = ObjectBuilder {
+        object: context.ids.part_uuid(event, &["file", &sha256]),
+        iocs: &[(index, ioc)],
         context,
     };
-
-    let attributes = build_file_attributes(&frame, index, name.as_deref(), attachment);
-    let twice = made.objects.iter().any(|known| known.uuid == object);
-    if twice {
-        attributes
-            .into_iter()
-            .for_each(|attribute| add_or_merge(&mut made.attributes, attribute));
-        tighten_carrier(&frame, ioc.tlp, made);
+    let attributes = build_file_attributes(&builder, index, name.as_deref(), attachment);
+    if !builder.add_object(attributes, made) {
         return Ok(());
     }
-    made.objects.push(frame.build_object());
-    made.attributes.extend(attributes);
+
     let plain = sample::plain_name(&attachment.name);
     let goes = context.settings.export_attachments != Attachments::Hashes;
-    if goes && name.as_deref().is_some_and(|name| name != plain) {
-        let (given, plain) = (
-            truncate_text(&attachment.name, 100),
-            truncate_text(&plain, 100),
-        );
+    if goes && name.is_some_and(|name| name != plain) {
         made.warnings.push(format!(
-            "the file \"{given}\" itself goes by the name \"{plain}\", as it has to beside a hash"
+            "the file \"{}\" itself goes by the name \"{}\", as it has to beside a hash",
+            truncate_text(&attachment.name, 100),
+            truncate_text(&plain, 100)
         ));
     }
-
-    add_carrier(&frame, attachment, &plain, index, made);
+    add_carrier(&builder, attachment, &plain, index, made);
 
     Ok(())
 }
@@ -277,7 +263,7 @@ fn describe_renaming(given: &str, stored: Option<&str>, sha256: &str) -> Option<
 
 /// Name, hashes and size of a file.
 fn build_file_attributes(
-    frame: &ObjectBuilder<'_>,
+    builder: &ObjectBuilder<'_>,
     index: usize,
     name: Option<&str>,
     attachment: &Attachment,
@@ -289,12 +275,12 @@ fn build_file_attributes(
         ("sha256", attachment.sha256()),
     ];
     let indicators = indicators.into_iter().filter_map(|(kind, value)| {
-        Some(frame.build_attribute(kind, "Payload delivery", &value?, vec![index]))
+        Some(builder.build_attribute(kind, "Payload delivery", &value?, vec![index]))
     });
 
     // Many files have the same size: it detects nothing, and is no observable's.
     let size = attachment.size.filter(|size| *size >= 0).map(|size| {
-        let size = frame.build_attribute("size-in-bytes", "Other", &size.to_string(), Vec::new());
+        let size = builder.build_attribute("size-in-bytes", "Other", &size.to_string(), Vec::new());
         AttributeDraft {
             to_ids: false,
             ..size
@@ -304,70 +290,40 @@ fn build_file_attributes(
     indicators.chain(size).collect()
 }
 
-/// Two observables with the same file are one object: what is new of the second joins it. Of what
-/// both have, the stricter TLP holds.
+/// Of what two objects of one file have both, the stricter TLP holds.
 fn add_or_merge(known: &mut Vec<AttributeDraft>, more: AttributeDraft) {
-    match known.iter_mut().find(|one| one.uuid == more.uuid) {
-        Some(one) => {
-            merge_into(one, &more);
-            one.from.extend(more.from);
+    let Some(first) = known.iter_mut().find(|draft| draft.uuid == more.uuid) else {
+        known.push(more);
+        return;
+    };
+
+    first.tlp = first.tlp.max(more.tlp);
+    first.is_stricter |= more.is_stricter;
+    first.is_closed |= more.is_closed;
+    if first.comment.is_empty() {
+        first.comment = more.comment;
+    }
+    for tag in more.tags {
+        let mut tags = first.tags.iter();
+        if !tags.any(|known| known.to_lowercase() == tag.to_lowercase()) {
+            first.tags.push(tag);
         }
-        None => known.push(more),
     }
-}
-
-fn merge_into(one: &mut AttributeDraft, other: &AttributeDraft) {
-    one.tlp = one.tlp.max(other.tlp);
-    one.is_stricter |= other.is_stricter;
-    one.is_closed |= other.is_closed;
-    if one.comment.is_empty() {
-        one.comment.clone_from(&other.comment);
-    }
-    let is_new = |tag: &&String| {
-        !one.tags
-            .iter()
-            .any(|known| known.to_lowercase() == tag.to_lowercase())
-    };
-
-    let tags: Vec<_> = other.tags.iter().filter(is_new).cloned().collect();
-    one.tags.extend(tags);
-}
-
-/// The file itself is as strict as the strictest observable that has it.
-fn tighten_carrier(frame: &ObjectBuilder<'_>, tlp: Tlp, made: &mut FileObjects) {
-    let is_carrier = |one: &&mut AttributeDraft| {
-        one.from.is_empty()
-            && one
-                .place
-                .as_ref()
-                .is_some_and(|at| at.object == frame.object)
-    };
-
-    for one in made
-        .attributes
-        .iter_mut()
-        .chain(&mut made.kept)
-        .filter(is_carrier)
-        .filter(|one| one.tlp < tlp)
-    {
-        one.tlp = tlp;
-        one.is_stricter = tlp > frame.context.case.tlp;
-        one.is_closed = tlp.forbids_sharing();
-    }
+    first.from.extend(more.from);
 }
 
 /// The attribute that carries the file. Both ways to send it are known, so that a change of the
 /// option retracts nothing.
 fn add_carrier(
-    frame: &ObjectBuilder<'_>,
+    builder: &ObjectBuilder<'_>,
     attachment: &Attachment,
     name: &str,
     index: usize,
     made: &mut FileObjects,
 ) {
-    let settings = frame.context.settings;
+    let settings = builder.context.settings;
     let carrier = |kind: &str, value: &str| {
-        frame.build_attribute(kind, "Payload delivery", value, Vec::new())
+        builder.build_attribute(kind, "Payload delivery", value, Vec::new())
     };
     let as_sample = attachment
         .md5()
@@ -384,25 +340,22 @@ fn add_carrier(
         .and_then(|size| u64::try_from(size).ok())
         .is_some_and(|size| size > most);
 
-    let skipped = match (settings.export_attachments, &as_sample) {
+    let failed = |reason: &str| Verdict::Failed(reason.to_owned());
+    let as_sample = match (settings.export_attachments, as_sample) {
         (Attachments::Hashes, _) => return,
-        _ if !frame.context.can_download => Some(Verdict::Failed(
-            "TheHive may not be asked for the file".to_owned(),
-        )),
-        (_, None) => Some(Verdict::Failed(
-            "TheHive names no md5 of the file".to_owned(),
-        )),
-        _ if is_too_large => Some(Verdict::Skipped(format!(
-            "larger than max_attachment_mb ({} MiB)",
-            settings.max_attachment_mb
-        ))),
-        _ => None,
+        _ if !builder.context.can_download => Err(failed("TheHive may not be asked for the file")),
+        (_, None) => Err(failed("TheHive names no md5 of the file")),
+        _ if is_too_large => Err(SkipRule::FileTooLarge(settings.max_attachment_mb).into()),
+        (_, Some(as_sample)) => Ok(as_sample),
+    };
+    let as_sample = match as_sample {
+        Ok(as_sample) => as_sample,
+        Err(verdict) => {
+            made.files.insert(index, verdict);
+            return;
+        }
     };
 
-    let (None, Some(as_sample)) = (&skipped, as_sample) else {
-        made.files.extend(skipped.map(|verdict| (index, verdict)));
-        return;
-    };
     let is_plain = settings.export_attachments == Attachments::Plain;
     let (carrier, other) = if is_plain {
         (as_it_is, as_sample.uuid)
@@ -423,93 +376,46 @@ fn add_carrier(
 /// The object of filename and hash observables. Without one of each there is none to be made, and
 /// they go alone.
 fn add_group_object<'a>(
-    group: Vec<(usize, &'a CaseObservable)>,
+    group: Vec<PlacedIoc<'a>>,
     event: &Uuid,
     context: &MappingContext<'_>,
     made: &mut FileObjects,
-) -> Result<(), Vec<(usize, &'a CaseObservable)>> {
+) -> Result<(), Vec<PlacedIoc<'a>>> {
     let mapping = context.map_observables(&group);
-    let role = |one: &types::MappedAttribute| {
-        let is_role = one.kind == "filename" || HASHES.contains(&one.kind.as_ref());
-        is_role.then(|| one.kind.clone().into_owned())
-    };
-    let hashes = mapping
+    let (names, hashes): (Vec<_>, Vec<_>) = mapping
         .wanted
         .iter()
-        .filter(|one| one.kind != "filename" && role(one).is_some());
-    let rank = |one: &types::MappedAttribute| {
-        (
-            HASHES.iter().position(|hash| *hash == one.kind),
-            one.value.clone(),
-        )
-    };
+        .partition(|mapped| mapped.kind == "filename");
+    let rank = |kind: &str| HASHES.iter().position(|hash| *hash == kind);
+    let is_whole = mapping.refused.is_empty() && hashes.iter().all(|one| rank(&one.kind).is_some());
 
-    let key = hashes
-        .min_by_key(|one| rank(one))
-        .map(|one| one.value.clone());
-    let has_name = mapping.wanted.iter().any(|one| one.kind == "filename");
-    let whole = mapping.refused.is_empty() && mapping.wanted.iter().all(|one| role(one).is_some());
-    let (Some(key), true, true) = (key, has_name, whole) else {
+    // The object is named by the best hash that it has.
+    let best = hashes
+        .iter()
+        .min_by_key(|mapped| (rank(&mapped.kind), &mapped.value))
+        .filter(|_| is_whole && !names.is_empty());
+    let Some(best) = best else {
         return Err(group);
     };
-    let object = context.ids.part_uuid(event, &["file", &key]);
-    let frame = ObjectBuilder {
-        object,
+    let builder = ObjectBuilder {
+        object: context.ids.part_uuid(event, &["file", &best.value]),
         iocs: &group,
         context,
     };
 
     let mut attributes = Vec::new();
-
-    for one in &mapping.wanted {
-        let from = one
-            .from
-            .iter()
-            .filter_map(|place| group.get(*place))
-            .map(|(index, _)| *index)
-            .collect();
-
-        attributes.push(frame.build_attribute(&one.kind, &one.category, &one.value, from));
-        made.warnings.extend(context.describe_warning(one));
+    for mapped in &mapping.wanted {
+        let from = mapped.from.iter().filter_map(|place| group.get(*place));
+        let from = from.map(|(index, _)| *index).collect();
+        attributes.push(builder.build_attribute(
+            &mapped.kind,
+            &mapped.category,
+            &mapped.value,
+            from,
+        ));
+        made.warnings.extend(context.describe_warning(mapped));
     }
-
-    if made.objects.iter().any(|known| known.uuid == object) {
-        let tlp = group.iter().map(|(_, ioc)| ioc.tlp).max();
-        attributes
-            .into_iter()
-            .for_each(|attribute| add_or_merge(&mut made.attributes, attribute));
-        tlp.into_iter()
-            .for_each(|tlp| tighten_carrier(&frame, tlp, made));
-    } else {
-        made.objects.push(frame.build_object());
-        made.attributes.extend(attributes);
-    }
+    builder.add_object(attributes, made);
 
     Ok(())
-}
-
-/// The link back to the case, which only the own organisation may see.
-pub(super) fn build_case_link(
-    event: &Uuid,
-    url: &str,
-    number: &str,
-    ids: &Ids,
-    tlp: Tlp,
-) -> AttributeDraft {
-    AttributeDraft {
-        uuid: ids.part_uuid(event, &["case", url]),
-        place: None,
-        kind: "link".to_owned(),
-        category: "Internal reference".to_owned(),
-        value: url.to_owned(),
-        to_ids: false,
-        comment: format!("Case #{number} in TheHive"),
-        former: Vec::new(),
-        tlp,
-        is_stricter: false,
-        is_closed: true,
-        tags: Vec::new(),
-        from: Vec::new(),
-        file: None,
-    }
 }

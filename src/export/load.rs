@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::case::{self, ExportInput};
+use super::verdicts::SkipRule;
 use crate::json::Element;
 use crate::tags::{self, Link};
 use crate::thehive::wire::Observable;
@@ -23,8 +24,10 @@ pub fn fetch_case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
     let mut input = ExportInput::new(&case, all, Some(thehive))?;
     input.unread.clone_from(&incomplete);
     input.whole = match incomplete {
-        Some(why) => Err(why),
-        None if is_bad => Err("an observable of the case cannot be read".to_owned()),
+        Some(why) => Err(SkipRule::CaseIsNotWhole(why)),
+        None if is_bad => Err(SkipRule::CaseIsNotWhole(
+            "an observable of the case cannot be read".to_owned(),
+        )),
         None => check_unshared(&case),
     };
 
@@ -102,7 +105,8 @@ pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<Exp
         fetch_origin(&mut input, &case::read_id(&case)?, thehive);
     }
     input.is_case = false;
-    input.whole = Err("only one observable was exported".to_owned());
+    let why = "only one observable was exported".to_owned();
+    input.whole = Err(SkipRule::CaseIsNotWhole(why));
 
     Ok(input)
 }
@@ -127,10 +131,7 @@ pub const SHARED: &str = "the case is shared with other organisations";
 
 /// Why a case may not be retracted from: TheHive says by `shareCount` and `isOwner` whether others
 /// work on it too.
-///
-/// # Errors
-/// The reason, in words.
-pub fn check_unshared(case: &Value) -> Result<(), String> {
+fn check_unshared(case: &Value) -> Result<(), SkipRule> {
     let extra = case.get("extraData");
     let shares = extra
         .and_then(|extra| extra.get("shareCount"))
@@ -141,14 +142,15 @@ pub fn check_unshared(case: &Value) -> Result<(), String> {
         .and_then(Value::as_bool);
     match (shares, is_owner) {
         (Some(0), Some(true)) => Ok(()),
-        (Some(_), Some(_)) => Err(SHARED.to_owned()),
-        _ => Err("TheHive does not say whether the case is shared".to_owned()),
+        (Some(_), Some(_)) => Err(SkipRule::CaseIsShared),
+        _ => Err(SkipRule::CaseIsNotWhole(
+            "TheHive does not say whether the case is shared".to_owned(),
+        )),
     }
 }
 
 /// The event of the one alert of an import that a case was made of, and the connection that the
 /// alert names. Alerts of other kinds that were merged into the case are about something else.
-#[must_use]
 pub fn select_origin(alerts: &[Element<AlertOrigin>]) -> Option<(String, Uuid)> {
     let of = |alert: &Element<AlertOrigin>| match alert {
         Element::Good(alert) if alert.kind != "misp" => None,

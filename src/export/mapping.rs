@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::case::{Case, CaseObservable, ExportInput};
 use super::draft::{Doubts, EventDraft};
-use super::file_objects::{self, is_file};
+use super::file_objects::{self, FileObjects, is_file};
 use super::options::Settings;
 use super::retraction::neutralise_mark;
+use super::verdicts::SkipRule;
 use crate::cortex::markdown::unquote;
 use crate::ids::{self, Ids};
 use crate::misp::draft::AttributeDraft;
@@ -31,6 +32,9 @@ pub struct MappedEvent {
     /// What the analyst should know about the mapping.
     pub warnings: Vec<String>,
 }
+
+/// An observable with its position in the case.
+pub type PlacedIoc<'a> = (usize, &'a CaseObservable);
 
 /// What the mapping has to know beside the observables.
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +69,6 @@ pub enum CaseLink<'a> {
     Public,
 }
 
-pub(super) const TLP: &str = "tlp";
-pub(super) const PAP: &str = "pap";
 /// The longest comment that goes out, in characters: MISP's column holds 65,535 bytes.
 const LONGEST_COMMENT: usize = 10_000;
 /// The text that PHP takes for none: MISP refuses an event that is called so
@@ -75,150 +77,146 @@ const NOTHING: &str = "0";
 /// The longest info line that goes out, in characters.
 const LONGEST_INFO: usize = 10_000;
 
+/// What is decided about an observable before anything is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes out, unless this MISP would not take it.
+    Send,
+    /// It is too strict: what is there of it becomes stricter too.
+    Withhold(SkipRule),
+    /// It does not go out, and what is there of it is not looked for.
+    Stay(Verdict),
+}
+
+impl Decision {
+    /// The verdict of what does not go out.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Send => None,
+            Self::Withhold(rule) => Some(rule.clone().into()),
+            Self::Stay(verdict) => Some(verdict.clone()),
+        }
+    }
+}
+
 /// What is decided about each observable without asking any MISP: what is no IOC stays here, and so
 /// does what may not be passed on: where everyone can read it (`is_public`: a feed), or by
 /// `max_export_tlp`.
-#[must_use]
 pub fn decide_observables(
     input: &ExportInput,
     settings: &Settings,
     is_public: bool,
-) -> Vec<Option<Verdict>> {
-    let is_refused = find_refusal(&input.case, settings).map(|(rule, _)| rule);
+) -> Vec<Decision> {
+    let refusal = find_refusal(&input.case, settings).map(|(rule, _)| rule);
     input
         .observables
         .iter()
-        .map(|one| decide_observable(one, settings, is_public, is_refused))
+        .map(|ioc| decide_observable(ioc, settings, is_public, refusal.as_ref()))
         .collect()
 }
 
 /// Why a case may not go out as a whole: the rule, and what is said.
-#[must_use]
-pub fn find_refusal(case: &Case, settings: &Settings) -> Option<(&'static str, String)> {
-    let told = |what: &str, is: &str, option: &str, most: &str| {
-        format!("the case is {what}:{is}, and \"{option}\" is {most}: nothing is exported")
+pub fn find_refusal(case: &Case, settings: &Settings) -> Option<(SkipRule, String)> {
+    let refuse = |marking: &str, of_case: &str, limit: &str| {
+        let (word, option) = (marking.to_uppercase(), format!("max_export_{marking}"));
+        format!("the case is {word}:{of_case}, and \"{option}\" is {limit}: nothing is exported")
     };
-    if let Some(most) = settings.max_export_tlp.filter(|most| case.tlp > *most) {
-        return Some((
-            TLP,
-            told("TLP", case.tlp.word(), "max_export_tlp", most.word()),
-        ));
-    }
 
-    let (pap, most) = (case.pap?, settings.max_export_pap?);
-    (pap > most).then(|| (PAP, told("PAP", pap.word(), "max_export_pap", most.word())))
+    if let Some(limit) = settings.max_export_tlp.filter(|limit| case.tlp > *limit) {
+        let refusal = refuse("tlp", case.tlp.word(), limit.word());
+        return Some((SkipRule::Tlp, refusal));
+    }
+    let (pap, limit) = (case.pap?, settings.max_export_pap?);
+
+    (pap > limit).then(|| (SkipRule::Pap, refuse("pap", pap.word(), limit.word())))
 }
 
 /// Maps what is left of a case into the event of this uuid.
-#[must_use]
 pub fn build_event(
     input: &ExportInput,
-    decided: &[Option<Verdict>],
+    decided: &[Decision],
     event: Uuid,
     context: &MappingContext<'_>,
 ) -> MappedEvent {
-    let open = select_iocs(input, decided, &|verdict| verdict.is_none());
-    let closed = select_iocs(input, decided, &|verdict| {
-        verdict
-            .and_then(Verdict::reason)
-            .is_some_and(|rule| [TLP, PAP].contains(&rule))
-    });
-
-    let mut mapped = MappedEvent {
-        wanted: self::build_event_head(event, context),
-        refused: BTreeMap::new(),
-        files: BTreeMap::new(),
-        warnings: collect_warnings(input, &open, context),
+    let select = |is_wanted: fn(&Decision) -> bool| -> Vec<PlacedIoc<'_>> {
+        let all = input.observables.iter().zip(decided).enumerate();
+        all.filter(|(_, (_, decision))| is_wanted(decision))
+            .filter_map(|(index, (ioc, _))| Some((index, ioc.as_ref().ok()?)))
+            .collect()
     };
+    let open = select(|decision| *decision == Decision::Send);
+    let closed = select(|decision| matches!(decision, Decision::Withhold(_)));
 
-    let withheld = collect_withheld(&open, closed, &event, context);
-    let MappedEvent {
-        wanted,
-        refused,
-        files,
-        warnings,
-    } = build_content(open.clone(), &event, context);
+    let withheld = Withheld::new(&open, closed, &event, context);
+    let mut warnings = collect_warnings(input, &open, context);
+    let mut content = build_content(open.clone(), &event, context);
+    warnings.append(&mut content.warnings);
+    warnings.extend(describe_dropped_characters(&open, &content.attributes));
 
-    mapped.refused = refused;
-    mapped.files = files;
-    mapped.warnings.extend(warnings);
-    mapped
-        .warnings
-        .extend(describe_dropped_characters(&open, &wanted.attributes));
-    mapped.wanted.objects = wanted.objects;
-    mapped.wanted.kept = wanted
-        .kept
-        .into_iter()
-        .filter(|one| !withheld.covers(one))
-        .collect();
-
-    mapped.wanted.attributes = wanted.attributes;
-
-    mapped.wanted.attributes.retain(|attribute| {
-        let is_withheld = withheld.covers(attribute);
-        if is_withheld {
-            // The same value or file is there twice, once closed: the stricter holds.
-            let skip = |index: &usize| (*index, Verdict::Skipped(TLP.to_owned()));
-            mapped.refused.extend(attribute.from.iter().map(skip));
-            mapped.files.extend(attribute.from.iter().map(skip));
-        }
-
-        !is_withheld
-    });
+    // Where the same value or file is there twice, once closed, the stricter holds.
+    let covered = content
+        .attributes
+        .extract_if(.., |draft| withheld.covers(draft));
+    for index in covered.flat_map(|draft| draft.from) {
+        content.refused.insert(index, SkipRule::Tlp.into());
+        content.files.insert(index, SkipRule::Tlp.into());
+    }
+    content.kept.retain(|draft| !withheld.covers(draft));
 
     // A link alone would make an event of a case that has nothing to say.
-    let link = build_link(&event, context).filter(|_| !mapped.wanted.attributes.is_empty());
-    mapped.wanted.attributes.extend(link);
+    let link = build_link(&event, context).filter(|_| !content.attributes.is_empty());
+    content.attributes.extend(link);
 
-    mapped.wanted.withheld = withheld.attributes;
-    mapped.wanted.doubts = collect_doubts(input, decided, &mapped.refused);
-
-    mapped
+    MappedEvent {
+        wanted: EventDraft {
+            objects: content.objects,
+            attributes: content.attributes,
+            kept: content.kept,
+            withheld: withheld.attributes,
+            doubts: collect_doubts(input, decided, &content.refused),
+            ..build_event_head(event, context)
+        },
+        refused: content.refused,
+        files: content.files,
+        warnings,
+    }
 }
 
-/// The observables of a certain verdict, with their positions in the case.
-fn select_iocs<'i>(
-    input: &'i ExportInput,
-    decided: &[Option<Verdict>],
-    is_wanted: &dyn Fn(Option<&Verdict>) -> bool,
-) -> Vec<(usize, &'i CaseObservable)> {
-    let all = input.observables.iter().zip(decided).enumerate();
-    all.filter(|(_, (_, verdict))| is_wanted(verdict.as_ref()))
-        .filter_map(|(index, (ioc, _))| Some((index, ioc.as_ref().ok()?)))
-        .collect()
-}
-
-/// The link to the case in TheHive, where one goes out.
+/// The link back to the case in TheHive, which only the own organisation may see, where one goes
+/// out.
 fn build_link(event: &Uuid, context: &MappingContext<'_>) -> Option<AttributeDraft> {
     let CaseLink::To(url) = context.link else {
         return None;
     };
-    Some(file_objects::build_case_link(
-        event,
-        &types::normalise("link", url),
-        &context.case.number,
-        context.ids,
-        context.case.tlp,
-    ))
+    let value = types::normalise("link", url);
+
+    Some(AttributeDraft {
+        uuid: context.ids.part_uuid(event, &["case", &value]),
+        kind: "link".to_owned(),
+        category: "Internal reference".to_owned(),
+        value,
+        to_ids: false,
+        comment: format!("Case #{} in TheHive", context.case.number),
+        is_closed: true,
+        ..context.draft_of(&[])
+    })
 }
 
 /// What could not be mapped: as it stands, and as it would be read if it were written as it should.
 fn collect_doubts(
     input: &ExportInput,
-    decided: &[Option<Verdict>],
+    decided: &[Decision],
     refused: &BTreeMap<usize, Verdict>,
 ) -> Doubts {
-    let is_failed = |verdict: Option<&Verdict>| matches!(verdict, Some(Verdict::Failed(_)));
     let mut doubts = Doubts::default();
 
-    for (index, (one, decided)) in input.observables.iter().zip(decided).enumerate() {
-        let Some(ioc) = one
-            .as_ref()
-            .ok()
-            .filter(|_| is_failed(decided.as_ref()) || is_failed(refused.get(&index)))
-        else {
+    for (index, (ioc, decided)) in input.observables.iter().zip(decided).enumerate() {
+        let is_failed = matches!(decided, Decision::Stay(Verdict::Failed(_)))
+            || matches!(refused.get(&index), Some(Verdict::Failed(_)));
+        let Ok(ioc) = ioc else { continue };
+        if !is_failed {
             continue;
-        };
+        }
 
         let data = ioc.observable.data.trim();
         doubts.files |= is_file(ioc) || data.is_empty();
@@ -242,160 +240,145 @@ struct Withheld {
 }
 
 impl Withheld {
+    /// Alone they are other attributes than with those that may go out: the half of a composite, a
+    /// hash beside its file's name. Both are withheld, and files in whatever way they went out.
+    fn new(
+        open: &[PlacedIoc<'_>],
+        closed: Vec<PlacedIoc<'_>>,
+        event: &Uuid,
+        context: &MappingContext<'_>,
+    ) -> Self {
+        let indices: HashSet<usize> = closed.iter().map(|(index, _)| *index).collect();
+        let mut together = [open, &closed].concat();
+        together.sort_by_key(|(index, _)| *index);
+
+        let alone = build_content(closed, event, context);
+        // Of what they are alone: with the half of a composite that may go out, this one is no
+        // reason to keep that back.
+        let iocs = alone.attributes.iter().filter(|draft| draft.to_ids);
+        let values = iocs
+            .flat_map(AttributeDraft::value_parts)
+            .map(equal::equality_key)
+            .collect();
+
+        let mut attributes = [alone.attributes, alone.kept].concat();
+        if !indices.is_empty() {
+            let together = build_content(together, event, context).attributes;
+            let is_closed =
+                |draft: &AttributeDraft| draft.from.iter().any(|index| indices.contains(index));
+            attributes.extend(together.into_iter().filter(is_closed));
+        }
+
+        let mut uuids = HashSet::new();
+        attributes.retain(|draft| uuids.insert(draft.uuid));
+        // They are only made stricter, so that MISP is not even asked for their own tags.
+        attributes.iter_mut().for_each(|draft| draft.tags.clear());
+
+        Self {
+            attributes,
+            uuids,
+            objects: alone.objects.into_iter().collect(),
+            values,
+        }
+    }
+
     /// True for what is withheld itself, whatever it is there for: a value that another observable
     /// has too, and what stands in an object of what is withheld.
-    fn covers(&self, one: &AttributeDraft) -> bool {
-        self.uuids.contains(&one.uuid)
-            || one
-                .place
-                .as_ref()
-                .is_some_and(|place| self.objects.contains(&place.object))
-            || (one.to_ids
-                && one
-                    .value_parts()
-                    .any(|part| self.values.contains(&equal::equality_key(part))))
-    }
-}
+    fn covers(&self, draft: &AttributeDraft) -> bool {
+        let is_value = |part| self.values.contains(&equal::equality_key(part));
+        let object = draft.object();
 
-/// Alone they are other attributes than with those that may go out: the half of a composite, a hash
-/// beside its file's name. Both are withheld, and files in whatever way they went out.
-fn collect_withheld(
-    open: &[(usize, &CaseObservable)],
-    closed: Vec<(usize, &CaseObservable)>,
-    event: &Uuid,
-    context: &MappingContext<'_>,
-) -> Withheld {
-    let indices: HashSet<usize> = closed.iter().map(|(index, _)| *index).collect();
-    let mut together: Vec<_> = open.iter().copied().chain(closed.iter().copied()).collect();
-    together.sort_by_key(|(index, _)| *index);
-    let alone = build_content(closed, event, context).wanted;
-    let objects: HashSet<Uuid> = alone.objects.iter().map(|object| object.uuid).collect();
-    // Of what they are alone: with the half of a composite that may go out, this one is no reason
-    // to keep that back.
-    let iocs = alone.attributes.iter().filter(|one| one.to_ids);
-    let values = iocs
-        .flat_map(AttributeDraft::value_parts)
-        .map(equal::equality_key)
-        .collect();
-    let mut attributes = [alone.attributes, alone.kept].concat();
-    let is_closed = |one: &AttributeDraft| one.from.iter().any(|index| indices.contains(index));
-
-    if !indices.is_empty() {
-        attributes.extend(
-            build_content(together, event, context)
-                .wanted
-                .attributes
-                .into_iter()
-                .filter(is_closed),
-        );
-    }
-
-    let mut uuids = HashSet::new();
-    attributes.retain(|one| uuids.insert(one.uuid));
-    // They are only made stricter, so that MISP is not even asked for their own tags.
-    attributes.iter_mut().for_each(|one| one.tags.clear());
-
-    Withheld {
-        attributes,
-        uuids,
-        objects,
-        values,
+        self.uuids.contains(&draft.uuid)
+            || object.is_some_and(|object| self.objects.contains(&object))
+            || (draft.to_ids && draft.value_parts().any(is_value))
     }
 }
 
 /// Attributes and objects of these observables.
 fn build_content(
-    mut iocs: Vec<(usize, &CaseObservable)>,
+    mut iocs: Vec<PlacedIoc<'_>>,
     event: &Uuid,
     context: &MappingContext<'_>,
-) -> MappedEvent {
-    let made = file_objects::extract(&mut iocs, event, context);
+) -> FileObjects {
+    let mut content = file_objects::extract(&mut iocs, event, context);
     let mapping = context.map_observables(&iocs);
-    let at = |place: &usize| iocs.get(*place).map(|(index, _)| *index);
-    let mut refused = made.refused;
-    refused.extend(mapping.refused.iter().filter_map(|(place, reason)| {
-        Some((
-            at(place)?,
-            Verdict::Failed(format!("refused before sending: {reason}")),
-        ))
-    }));
 
-    let mut warnings = made.warnings;
-    warnings.extend(
-        mapping
-            .wanted
-            .iter()
-            .filter_map(|one| context.describe_warning(one)),
-    );
-
-    let mut wanted = self::build_event_head(*event, context);
-    wanted.objects = made.objects;
-    wanted.attributes = made.attributes;
-
-    wanted.attributes.extend(
-        mapping
-            .wanted
-            .into_iter()
-            .filter_map(|one| build_attribute(event, one, &iocs, context)),
-    );
-
-    wanted.kept = made.kept;
-
-    MappedEvent {
-        wanted,
-        refused,
-        files: made.files,
-        warnings,
+    for (place, reason) in mapping.refused {
+        if let Some((index, _)) = iocs.get(place) {
+            let reason = format!("refused before sending: {reason}");
+            content.refused.insert(*index, Verdict::Failed(reason));
+        }
     }
+
+    for mapped in mapping.wanted {
+        content.warnings.extend(context.describe_warning(&mapped));
+        let stands_for = mapped.from.iter().filter_map(|place| iocs.get(*place));
+        let stands_for: Vec<_> = stands_for.copied().collect();
+        if !stands_for.is_empty() {
+            content.attributes.push(AttributeDraft {
+                uuid: context.ids.part_uuid(event, &[&mapped.fold, &mapped.value]),
+                kind: mapped.kind.into_owned(),
+                category: mapped.category.into_owned(),
+                value: mapped.value,
+                ..context.draft_of(&stands_for)
+            });
+        }
+    }
+
+    content
 }
 
 impl MappingContext<'_> {
     /// What these observables are as attributes, by the table.
-    pub(super) fn map_observables(&self, iocs: &[(usize, &CaseObservable)]) -> types::Mapping {
+    pub fn map_observables(&self, iocs: &[PlacedIoc<'_>]) -> types::Mapping {
         let given: Vec<_> = iocs
             .iter()
-            .map(|(_, ioc)| to_observable_input(ioc))
+            .map(|(_, ioc)| ObservableInput {
+                data_type: &ioc.observable.data_type,
+                data: text::trim_pasted(&ioc.observable.data),
+                tags: &ioc.observable.tags,
+            })
             .collect();
         types::to_attributes(&given, self.overrides, self.server)
     }
 
-    pub(super) fn describe_warning(&self, one: &types::MappedAttribute) -> Option<String> {
-        one.warning
-            .as_ref()
-            .map(|warning| format!("{}: {warning}", truncate_text(&one.value, 100)))
+    pub fn describe_warning(&self, mapped: &types::MappedAttribute) -> Option<String> {
+        let warning = mapped.warning.as_ref()?;
+        Some(format!("{}: {warning}", truncate_text(&mapped.value, 100)))
     }
 
-    /// The first comment of several observables that are one attribute.
-    pub(super) fn first_comment<'i>(
-        &self,
-        mut iocs: impl Iterator<Item = &'i CaseObservable>,
-    ) -> String {
-        let comment = iocs.find_map(|ioc| {
-            Some(ioc.observable.message.trim()).filter(|message| !message.is_empty())
-        });
-        comment.map(self::comment).unwrap_or_default()
-    }
+    /// What an attribute has of the observables that it stands for, whatever it is: of several the
+    /// strictest markings, the first comment, and the tags that may go out.
+    pub fn draft_of(&self, iocs: &[PlacedIoc<'_>]) -> AttributeDraft {
+        let tlp = iocs.iter().map(|(_, ioc)| ioc.tlp).max();
+        let tlp = tlp.unwrap_or(self.case.tlp);
+        let messages = iocs.iter().map(|(_, ioc)| ioc.observable.message.trim());
+        let message = messages.into_iter().find(|message| !message.is_empty());
 
-    /// The tags of several observables that are one attribute, as far as they may go out; their PAP
-    /// where it is stricter than the case's.
-    pub(super) fn collect_tags<'i>(
-        &self,
-        iocs: impl Iterator<Item = &'i CaseObservable> + Clone,
-    ) -> Vec<String> {
-        let pap = iocs
-            .clone()
-            .filter_map(|ioc| ioc.pap)
-            .max()
-            .filter(|pap| Some(*pap) > self.case.pap);
+        let pap = iocs.iter().filter_map(|(_, ioc)| ioc.pap).max();
+        let pap = pap.filter(|pap| Some(*pap) > self.case.pap);
+        let mut tags: Vec<_> = pap.map(|pap| pap.tag().to_owned()).into_iter().collect();
+        if self.settings.export_observable_tags {
+            let all = iocs.iter().flat_map(|(_, ioc)| &ioc.observable.tags);
+            tags.extend(filter_allowed_tags(all, self.settings));
+        }
 
-        let free = match self.settings.export_observable_tags {
-            true => filter_allowed_tags(iocs.flat_map(|ioc| &ioc.observable.tags), self.settings),
-            false => Vec::new(),
-        };
-        pap.map(|pap| pap.tag().to_owned())
-            .into_iter()
-            .chain(free)
-            .collect()
+        AttributeDraft {
+            uuid: Uuid::nil(),
+            place: None,
+            kind: String::new(),
+            category: String::new(),
+            value: String::new(),
+            to_ids: true,
+            comment: message.map(comment).unwrap_or_default(),
+            former: Vec::new(),
+            tlp,
+            is_stricter: tlp > self.case.tlp,
+            is_closed: tlp.forbids_sharing(),
+            tags,
+            from: iocs.iter().map(|(index, _)| *index).collect(),
+            file: None,
+        }
     }
 }
 
@@ -432,63 +415,54 @@ fn strip_hidden(tag: &str) -> String {
 
 fn collect_warnings(
     input: &ExportInput,
-    open: &[(usize, &CaseObservable)],
+    open: &[PlacedIoc<'_>],
     context: &MappingContext<'_>,
 ) -> Vec<String> {
-    let is_changed = |(_, ioc): &&(usize, &CaseObservable)| {
-        clean_comment(&ioc.observable.message) != unquote(ioc.observable.message.trim())
-    };
-    let comments = open.iter().filter(is_changed).count();
-    let comments = (comments > 0).then(|| {
-        format!(
-            "{comments} comments have characters that MISP cannot store, or that \
-            nobody sees: they are replaced or left out"
-        )
-    });
+    let (mut changed, mut cut, mut marked) = (0, 0, 0);
+    for (_, ioc) in open {
+        let message = &ioc.observable.message;
+        let clean = clean_comment(message);
+        changed += usize::from(clean != unquote(message.trim()));
+        cut += usize::from(clean.chars().count() > LONGEST_COMMENT);
+        marked += usize::from(neutralise_mark(message).1);
+    }
 
-    let is_long = |(_, ioc): &&(usize, &CaseObservable)| {
-        clean_comment(&ioc.observable.message).chars().count() > LONGEST_COMMENT
-    };
-    let cut = open.iter().filter(is_long).count();
-    let cut = (cut > 0).then(|| format!("{cut} comments are cut to {LONGEST_COMMENT} characters"));
-    let marked = open
-        .iter()
-        .filter(|(_, ioc)| neutralise_mark(&ioc.observable.message).1)
-        .count();
-    let marked = (marked > 0).then(|| {
-        format!(
-            "{marked} comments have the mark of a retraction in them: it goes out in other \
-             brackets, and means nothing"
-        )
-    });
-
-    let hidden = count_tags_with_hidden(input, open, context.settings);
-    let hidden = (hidden > 0)
-        .then(|| format!("{hidden} tags have characters that nobody sees: they are left out"));
-
-    let url = match context.link {
-        CaseLink::No | CaseLink::To(_) => None,
-        CaseLink::Unknown => {
-            Some("the case is not linked: \"export_case_url\" needs \"thehive_url\"".to_owned())
-        }
-        CaseLink::Public => Some(
-            "the case is not linked: everyone who pulls this feed could read the link".to_owned(),
+    let cut_to = format!("comments are cut to {LONGEST_COMMENT} characters");
+    let counted = [
+        (
+            changed,
+            "comments have characters that MISP cannot store, or that nobody sees: they are \
+             replaced or left out",
         ),
+        (cut, &cut_to),
+        (
+            marked,
+            "comments have the mark of a retraction in them: it goes out in other brackets, and \
+             means nothing",
+        ),
+        (
+            count_tags_with_hidden(input, open, context.settings),
+            "tags have characters that nobody sees: they are left out",
+        ),
+    ];
+
+    let unlinked = match context.link {
+        CaseLink::No | CaseLink::To(_) => None,
+        CaseLink::Unknown => Some("\"export_case_url\" needs \"thehive_url\""),
+        CaseLink::Public => Some("everyone who pulls this feed could read the link"),
     };
 
+    let counted = counted.into_iter().filter(|(number, _)| *number > 0);
     title_warnings(&input.case, context.settings)
-        .chain(comments)
-        .chain(cut)
-        .chain(marked)
-        .chain(hidden)
-        .chain(url)
+        .chain(counted.map(|(number, what)| format!("{number} {what}")))
+        .chain(unlinked.map(|why| format!("the case is not linked: {why}")))
         .collect()
 }
 
 /// How many of the tags that go out have characters that nobody sees.
 fn count_tags_with_hidden(
     input: &ExportInput,
-    open: &[(usize, &CaseObservable)],
+    open: &[PlacedIoc<'_>],
     settings: &Settings,
 ) -> usize {
     let of_case = input.case.tags.iter().filter(|_| settings.export_case_tags);
@@ -505,51 +479,32 @@ fn count_tags_with_hidden(
 /// What goes out without characters that its observable has and that nobody sees, be they pasted
 /// around it or dropped by the rules of its type (a name in Punycode has none).
 fn describe_dropped_characters(
-    open: &[(usize, &CaseObservable)],
+    open: &[PlacedIoc<'_>],
     attributes: &[AttributeDraft],
 ) -> Option<String> {
-    const NAMED: usize = 5;
-
     let is_unseen = |c: &char| text::is_hidden(*c) || (c.is_whitespace() && !c.is_ascii());
     let mut sent: BTreeMap<usize, String> = BTreeMap::new();
-    for attribute in attributes {
-        attribute
-            .from
-            .iter()
-            .for_each(|index| sent.entry(*index).or_default().push_str(&attribute.value));
+    for draft in attributes {
+        for index in &draft.from {
+            sent.entry(*index).or_default().push_str(&draft.value);
+        }
     }
 
-    let told = open.iter().filter_map(|(index, ioc)| {
+    let changed = open.iter().filter_map(|(index, ioc)| {
         let value = sent.get(index)?;
         let dropped = |c: &char| is_unseen(c) && !c.is_ascii_whitespace() && !value.contains(*c);
         let dropped: BTreeSet<char> = ioc.observable.data.chars().filter(dropped).collect();
-        let names = dropped
-            .iter()
-            .map(|c| format!("U+{:04X}", u32::from(*c)))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let names = dropped.iter().map(|c| format!("U+{:04X}", u32::from(*c)));
+        let names = names.collect::<Vec<_>>().join(", ");
 
         (!names.is_empty()).then(|| format!("{} ({names})", truncate_text(value, 100)))
     });
+    let changed: Vec<String> = changed.collect();
 
-    let told: Vec<String> = told.collect();
-    let more = told
-        .len()
-        .checked_sub(NAMED)
-        .filter(|more| *more > 0)
-        .map(|more| format!(" and {more} more"));
-
-    let first = told
-        .iter()
-        .take(NAMED)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-
-    (!told.is_empty()).then(|| {
+    (!changed.is_empty()).then(|| {
         format!(
-            "IOCs that go out without characters that nobody sees: {first}{}",
-            more.unwrap_or_default()
+            "IOCs that go out without characters that nobody sees: {}",
+            text::join_first(&changed, 5)
         )
     })
 }
@@ -574,11 +529,11 @@ fn title_warnings(case: &Case, settings: &Settings) -> impl Iterator<Item = Stri
 }
 
 fn decide_observable(
-    one: &Result<CaseObservable, String>,
+    ioc: &Result<CaseObservable, String>,
     settings: &Settings,
     is_public: bool,
-    is_refused: Option<&str>,
-) -> Option<Verdict> {
+    refusal: Option<&SkipRule>,
+) -> Decision {
     let is_too_strict =
         |ioc: &CaseObservable| settings.max_export_tlp.is_some_and(|most| ioc.tlp > most);
     let may_not_be_used = |ioc: &CaseObservable| {
@@ -587,25 +542,21 @@ fn decide_observable(
             .is_some_and(|most| ioc.pap > Some(most))
     };
 
-    match one {
-        Err(problem) => Some(Verdict::Failed(problem.clone())),
-        Ok(ioc) if !ioc.observable.ioc => Some(Verdict::Skipped(super::NOT_AN_IOC.to_owned())),
-        Ok(_) if is_refused.is_some() => is_refused.map(|rule| Verdict::Skipped(rule.to_owned())),
-        Ok(ioc) if is_public && ioc.tlp.forbids_sharing() => Some(Verdict::Skipped(TLP.to_owned())),
-        Ok(ioc) if is_too_strict(ioc) => Some(Verdict::Skipped(TLP.to_owned())),
-        Ok(ioc) if may_not_be_used(ioc) => Some(Verdict::Skipped(PAP.to_owned())),
-        Ok(ioc) if is_file(ioc) && ioc.observable.attachment.is_none() => Some(Verdict::Failed(
-            "the file observable has no attachment".to_owned(),
-        )),
-        Ok(_) => None,
-    }
-}
+    let failed = |reason: &str| Decision::Stay(Verdict::Failed(reason.to_owned()));
 
-fn to_observable_input(ioc: &CaseObservable) -> ObservableInput<'_> {
-    ObservableInput {
-        data_type: &ioc.observable.data_type,
-        data: text::trim_pasted(&ioc.observable.data),
-        tags: &ioc.observable.tags,
+    match ioc {
+        Err(problem) => failed(problem),
+        Ok(ioc) if !ioc.observable.ioc => Decision::Stay(SkipRule::NotAnIoc.into()),
+        Ok(ioc) => match refusal {
+            Some(rule) => Decision::Withhold(rule.clone()),
+            None if is_public && ioc.tlp.forbids_sharing() => Decision::Withhold(SkipRule::Tlp),
+            None if is_too_strict(ioc) => Decision::Withhold(SkipRule::Tlp),
+            None if may_not_be_used(ioc) => Decision::Withhold(SkipRule::Pap),
+            None if is_file(ioc) && ioc.observable.attachment.is_none() => {
+                failed("the file observable has no attachment")
+            }
+            None => Decision::Send,
+        },
     }
 }
 
@@ -673,41 +624,8 @@ fn full_info_line(case: &Case, pattern: &str) -> String {
     ))
 }
 
-/// Several observables may stand for one attribute: the strictest TLP and the first comment hold.
-fn build_attribute(
-    event: &Uuid,
-    wanted: types::MappedAttribute,
-    iocs: &[(usize, &CaseObservable)],
-    context: &MappingContext<'_>,
-) -> Option<AttributeDraft> {
-    let of: Vec<_> = wanted
-        .from
-        .iter()
-        .filter_map(|place| iocs.get(*place))
-        .collect();
-
-    let tlp = of.iter().map(|(_, ioc)| ioc.tlp).max()?;
-
-    Some(AttributeDraft {
-        uuid: context.ids.part_uuid(event, &[&wanted.fold, &wanted.value]),
-        place: None,
-        kind: wanted.kind.into_owned(),
-        category: wanted.category.into_owned(),
-        value: wanted.value,
-        to_ids: true,
-        comment: context.first_comment(of.iter().map(|(_, ioc)| *ioc)),
-        former: Vec::new(),
-        tlp,
-        is_stricter: tlp > context.case.tlp,
-        is_closed: tlp.forbids_sharing(),
-        tags: context.collect_tags(of.iter().map(|(_, ioc)| *ioc)),
-        from: of.iter().map(|(index, _)| *index).collect(),
-        file: None,
-    })
-}
-
 /// A message as the comment that goes out.
-pub(super) fn comment(message: &str) -> String {
+pub fn comment(message: &str) -> String {
     truncate_text(&neutralise_mark(&clean_comment(message)).0, LONGEST_COMMENT)
 }
 

@@ -2,27 +2,29 @@
 //! connection is in `connection.rs`.
 
 mod addressing;
-pub mod attachments;
+mod attachments;
 pub mod case;
 mod certain;
 mod comments;
 mod connection;
 mod diff;
-pub mod draft;
+mod draft;
+mod event_report;
 pub mod event_tags;
-mod exclusive;
 mod file_objects;
 pub mod load;
-pub mod mapping;
-pub mod options;
-pub mod plan;
+mod mapping;
+mod options;
+mod plan;
 mod reconcile;
 mod refused;
 mod reporting;
-pub mod retraction;
+mod retraction;
+mod setting_tags;
 mod sides;
 mod sightings;
 mod target;
+mod verdicts;
 
 use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
@@ -37,17 +39,16 @@ use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
 use crate::report::ledger::{ItemCounts, ItemKind, Verdict};
-use crate::report::{
-    ConnectionReport, ConnectionReporter, EventRow, ReportBody, RunReport, Taxonomy,
-};
+use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport, Taxonomy};
 use crate::secret::{Secret, truncate_text};
 use crate::text::format_count;
 use crate::thehive::TheHive;
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use case::ExportInput;
-use connection::ConnectionExport;
+use connection::{ConnectionExport, ExportJob};
 use options::Settings;
+use verdicts::SkipRule;
 
 /// The configuration of `misp-export`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -166,47 +167,33 @@ impl Worker for Export {
         let exporting = addressing::select_connections(exporting, &input, requested, run)?;
         let exporting = select_allowed(exporting, job.organisation(), run)?;
         let several = addressing::describe_several_targets(&exporting, &input);
-        let named = select_named(&exporting, &input, confirmed.as_ref());
-
         run.draft().full.dry_run = dry_run;
         report_case(&input, job, run);
-        let url = case_page_url(config, &input)?;
+        let export = ExportJob {
+            network: &network,
+            ids: &ids,
+            input: &input,
+            thehive: thehive.as_ref(),
+            url: case_page_url(config, &input)?,
+            dry_run,
+            confirmed,
+            named: select_named(&exporting, &input, confirmed.as_ref()),
+            all: &all,
+            organisation: job.organisation().unwrap_or_default(),
+        };
         let items = [(ItemKind::Observables, input.observables.len())];
 
-        worker::for_each_connection(
-            &exporting,
-            &items,
-            clock,
-            run,
-            |overrides::ConnectionConfig { connection, config }, part| {
-                // These remarks name all connections, so that they are told with the first alone.
-                let first = exporting.first().map(|first| &first.connection.name);
-                if first == Some(&connection.name) {
-                    let remarks = several.iter().cloned();
-                    remarks.for_each(|remark| part.add_note(remark));
-                }
+        worker::for_each_connection(&exporting, &items, clock, run, |connection, part| {
+            // These remarks name all connections, so that they are told with the first alone.
+            let first = exporting.first().map(|first| &first.connection.name);
+            if first == Some(&connection.connection.name) {
+                let remarks = several.iter().cloned();
+                remarks.for_each(|remark| part.add_note(remark));
+            }
 
-                let one = ConnectionExport {
-                    connection,
-                    network: &network,
-                    ids: &ids,
-                    settings: &config.settings,
-                    overrides: &config.settings.validate()?,
-                    input: &input,
-                    thehive: thehive.as_ref(),
-                    url: url.as_deref(),
-                    part,
-                    dry_run,
-                    confirmed,
-                    is_confirmed_elsewhere: named.iter().any(|name| *name != connection.name),
-                    is_guest: false,
-                    named: target::distinguishing_name(connection, &all),
-                    organisation: job.organisation().unwrap_or_default(),
-                };
-
-                one.run()
-            },
-        );
+            let overrides = connection.config.settings.validate()?;
+            ConnectionExport::new(&export, connection, &overrides, part).run()
+        });
 
         Ok(())
     }
@@ -463,9 +450,6 @@ fn case_label(input: &ExportInput) -> String {
     }
 }
 
-const NOT_AN_IOC: &str = "not an IOC";
-/// How the reason of an event begins whose own fields changed.
-const CHANGES: &str = "changes: ";
 const NOT_SENT: &str = "not sent";
 
 /// "Exported 12 IOCs of case #42 to misp-corp as event 1337: 9 added, 3 unchanged". The number is
@@ -534,32 +518,45 @@ fn summarise(full: &ReportBody) -> String {
 
 fn count_iocs(part: &ConnectionReport) -> u64 {
     let count = part.ledger.count(ItemKind::Observables);
-    count.fetched - count.skipped_by.get(NOT_AN_IOC).copied().unwrap_or(0)
+    let not_iocs = count.skipped_by.get(&SkipRule::NotAnIoc.to_string());
+    count.fetched - not_iocs.copied().unwrap_or(0)
 }
 
 fn describe_connection(part: &ConnectionReport, dry_run: bool) -> String {
     let count = part.ledger.count(ItemKind::Observables);
 
-    let (retracted, closed) = match dry_run {
-        true => ("would be retracted", "would be closed"),
-        false => ("retracted", "closed"),
-    };
+    let done = |verb: &str| describe_done(verb, dry_run);
+    let written = [
+        (count.created, done("added")),
+        (count.updated, done("updated")),
+        (count.unchanged, "unchanged".to_owned()),
+        (count.failed, "failed".to_owned()),
+    ];
+    let mut phrases = describe_numbers(written);
+    let skipped = count.skipped_by.iter();
+    phrases.extend(
+        skipped
+            .filter(|(rule, _)| **rule != SkipRule::NotAnIoc.to_string())
+            .map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule))),
+    );
 
-    let mut phrases = describe_counts(&count, dry_run);
     let files = part.ledger.count(ItemKind::Files).created;
-    if files > 0 {
-        let sent = if dry_run { "would be sent" } else { "sent" };
-        phrases.push(format!("{} {sent}", format_count(files, "file", "files")));
-    }
+    let sent = done("sent");
+    phrases.extend(describe_numbers([(
+        files,
+        if files == 1 {
+            format!("file {sent}")
+        } else {
+            format!("files {sent}")
+        },
+    )]));
     phrases.extend(event_change(part, dry_run));
     let retractions = part.ledger.count(ItemKind::Retractions);
-    if retractions.updated > 0 {
-        phrases.push(format!("{} {retracted}", retractions.updated));
-    }
     let closings = part.ledger.count(ItemKind::Closings);
-    if closings.updated > 0 {
-        phrases.push(format!("{} {closed}", closings.updated));
-    }
+    phrases.extend(describe_numbers([
+        (retractions.updated, done("retracted")),
+        (closings.updated, done("closed")),
+    ]));
 
     phrases.extend(left_retractions(&retractions));
     if part.proposals > 0 {
@@ -599,38 +596,29 @@ fn describe_place(part: &ConnectionReport) -> String {
     }
 }
 
-/// How many IOCs were written, or would be, and how many were left out by which rule.
-fn describe_counts(count: &ItemCounts, dry_run: bool) -> Vec<String> {
-    let (added, updated) = match dry_run {
-        true => ("would be added", "would be updated"),
-        false => ("added", "updated"),
-    };
-    let words = [
-        (count.created, added),
-        (count.updated, updated),
-        (count.unchanged, "unchanged"),
-        (count.failed, "failed"),
-    ];
+/// What was done, or would be.
+fn describe_done(verb: &str, dry_run: bool) -> String {
+    if dry_run {
+        format!("would be {verb}")
+    } else {
+        verb.to_owned()
+    }
+}
 
-    let written = words
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{number} {word}"));
-    let left_out = count
-        .skipped_by
-        .iter()
-        .filter(|(rule, _)| *rule != NOT_AN_IOC)
-        .map(|(rule, number)| format!("{number} left out ({})", neutralise_line(rule)));
-
-    written.chain(left_out).collect()
+/// The numbers that are not zero, each with what it counts.
+fn describe_numbers(numbers: impl IntoIterator<Item = (u64, String)>) -> Vec<String> {
+    let some = numbers.into_iter().filter(|(number, _)| *number > 0);
+    some.map(|(number, what)| format!("{number} {what}"))
+        .collect()
 }
 
 /// What changed on the event itself, or would.
 fn event_change(part: &ConnectionReport, dry_run: bool) -> Option<String> {
-    let is_updated = |event: &&EventRow| event.verdict == Verdict::Updated.word();
-    let event = part.events.first().filter(is_updated)?;
-    let mut reasons = event.reason.as_deref()?.split("; ");
-    let fields = reasons.find_map(|why| why.strip_prefix(CHANGES))?;
+    let event = part.events.first()?;
+    let fields = &event.changed_fields;
+    if event.verdict != Verdict::Updated.word() || fields.is_empty() {
+        return None;
+    }
 
     Some(match dry_run {
         true => format!("the event's own {fields} would change"),

@@ -153,7 +153,6 @@ impl Settings {
     }
 
     /// What they want of a MISP.
-    #[must_use]
     pub fn misp_requirements(&self) -> MispRequirements {
         let tlp = [
             Tlp::Clear,
@@ -187,7 +186,6 @@ impl Settings {
 
     /// True if a tag of a case or an observable may go out. What says a TLP or PAP goes by its own
     /// rules, however it is written.
-    #[must_use]
     pub fn allows_tag(&self, tag: &str) -> bool {
         let is_marking = Tlp::from_tag(tag).is_some() || Pap::from_tag(tag).is_some();
         let is_excluded = || {
@@ -200,7 +198,6 @@ impl Settings {
     }
 
     /// The largest file that goes out, in bytes.
-    #[must_use]
     pub fn max_attachment_bytes(&self) -> u64 {
         config::mebibytes(self.max_attachment_mb)
     }

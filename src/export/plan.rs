@@ -2,14 +2,15 @@
 //! Pure: it can be printed (a dry run), counted (the ledger), carried out, and made again: a second
 //! run plans nothing, and after a write the same comparison says what arrived.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
 use super::diff::{self, EventIndex};
 use super::draft::EventDraft;
 use super::options::RemovedIocPolicy;
-use super::retraction::{self, RetractAction, Retraction};
+use super::retraction;
+use super::verdicts::{AttributeResult, Remark, SkipRule};
 use crate::ids::Ids;
 use crate::misp::EventContent;
 use crate::misp::changes::{AttributeEdit, AttributePatch, EventChanges, EventHeader, EventPatch};
@@ -17,6 +18,7 @@ use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
 use crate::misp::write_log::WriteLog;
 use crate::report::ledger::Verdict;
+use crate::text::format_count;
 
 /// What a plan has to know beside the two things it compares.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +29,7 @@ pub struct DiffContext<'a> {
     pub removed: RemovedIocPolicy,
     /// Why nothing may be retracted: the case was not read as a whole, or is not ours alone; none
     /// if all is well.
-    pub whole: Result<(), &'a str>,
+    pub whole: Result<(), &'a SkipRule>,
     /// False for a single observable: what else the event holds is not looked at.
     pub is_case: bool,
     /// True where everyone can read it: a feed.
@@ -36,28 +38,117 @@ pub struct DiffContext<'a> {
     pub tags: &'a TagResolution,
 }
 
-/// What is to be done with one wanted attribute.
+/// What is to be done with one attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AttributeAction {
-    /// It is not there: add it.
-    Add,
-    /// It is there: change it.
-    Change(AttributePatch),
-    /// It is there: leave it. The text is a remark.
-    Leave(Option<String>),
-    /// It is left out, by this rule.
-    Skip(String),
-}
-
-/// A change of an attribute that is neither wanted nor retracted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RetainedAttribute {
-    /// The attribute.
+pub struct Planned {
+    /// The attribute that is there; if there is none, the uuid that it gets. Of a wanted one that
+    /// somebody else added, or that is there as another of ours, it is that one's.
     pub uuid: Uuid,
     /// The object it is in.
     pub object: Option<Uuid>,
-    /// What changes.
-    pub change: AttributePatch,
+    pub subject: Subject,
+    pub action: Action,
+    pub remarks: Vec<Remark>,
+}
+
+/// Which attributes a plan has to do with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// One that is wanted.
+    Wanted,
+    /// One of ours that is not wanted any more, or may not go out any more.
+    Unwanted(Unwanted),
+    /// One of ours that is neither wanted nor retracted, and becomes stricter.
+    Retained,
+}
+
+/// What a report says of an attribute that is not wanted any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwanted {
+    /// Category and type.
+    pub attribute: String,
+    pub value: String,
+    /// True if it stays an IOC of the case, and is only closed, since it may not go out any more.
+    pub is_closing: bool,
+}
+
+/// What is done with an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Add,
+    Change(AttributePatch),
+    /// It is taken out: a feed shows everything to everyone.
+    Remove,
+    Leave,
+    Skip(SkipRule),
+}
+
+impl Action {
+    pub fn needs_write(&self) -> bool {
+        matches!(self, Self::Add | Self::Change(_) | Self::Remove)
+    }
+
+    fn patch(&self) -> Option<&AttributePatch> {
+        match self {
+            Self::Change(patch) => Some(patch),
+            Self::Add | Self::Remove | Self::Leave | Self::Skip(_) => None,
+        }
+    }
+
+    /// True if a published event is touched for it, which unpublishes it. New IOCs are told apart:
+    /// they go first.
+    fn justifies_unpublish(&self) -> bool {
+        match self {
+            Self::Change(patch) => patch.is_reason,
+            Self::Remove => true,
+            Self::Add | Self::Leave | Self::Skip(_) => false,
+        }
+    }
+
+    /// What would become of the attribute if the plan were carried out.
+    fn forecast(&self) -> Verdict {
+        match self {
+            Self::Add => Verdict::Created,
+            Self::Change(_) | Self::Remove => Verdict::Updated,
+            Self::Leave => Verdict::Unchanged,
+            Self::Skip(rule) => rule.clone().into(),
+        }
+    }
+}
+
+impl Planned {
+    pub fn new(uuid: Uuid, object: Option<Uuid>, subject: Subject, action: Action) -> Self {
+        let remarks = Vec::new();
+        Self {
+            uuid,
+            object,
+            subject,
+            action,
+            remarks,
+        }
+    }
+
+    /// What is done with a wanted attribute; `uuid` is that of the one that is there.
+    pub fn wanted(draft: &AttributeDraft, uuid: Uuid, action: Action) -> Self {
+        Self::new(uuid, draft.object(), Subject::Wanted, action)
+    }
+
+    pub fn unwanted(&self) -> Option<&Unwanted> {
+        match &self.subject {
+            Subject::Unwanted(unwanted) => Some(unwanted),
+            Subject::Wanted | Subject::Retained => None,
+        }
+    }
+
+    /// True for an attribute of an earlier export that is not wanted any more, and is to be
+    /// changed or taken out.
+    fn retracts(&self) -> bool {
+        self.unwanted().is_some() && self.action.needs_write()
+    }
+
+    fn forecast(&self) -> AttributeResult {
+        AttributeResult::new(self.action.forecast(), self.remarks.clone())
+    }
 }
 
 /// What is to be done.
@@ -67,12 +158,9 @@ pub struct Plan {
     pub create: bool,
     /// What changes on the event itself.
     pub head: EventPatch,
-    /// One step for each wanted attribute, in its order.
-    pub steps: Vec<AttributeAction>,
-    /// What becomes of attributes of ours that are wanted no more.
-    pub retractions: Vec<Retraction>,
-    /// Attributes of ours that are not wanted any more and stay, by a stricter TLP.
-    pub kept: Vec<RetainedAttribute>,
+    /// What is done with each attribute: first the wanted ones, in their order, then those that
+    /// are wanted no more, then those that only become stricter.
+    pub attributes: Vec<Planned>,
     /// Objects that are not there yet.
     pub new_objects: HashSet<Uuid>,
     /// Objects of ours whose distribution becomes 0.
@@ -89,71 +177,17 @@ pub struct Plan {
     pub alarms: Vec<String>,
 }
 
-/// What became of an attribute, with a remark.
-pub type AttributeResult = (Verdict, Option<String>);
-
 impl Plan {
-    /// Compares what is wanted with what is held.
-    #[must_use]
+    /// What is to be done to bring an event in line. A published event is touched only for its
+    /// IOCs: all else waits for the next change of them.
     pub fn new(wanted: &EventDraft, held: Option<&EventContent>, rules: &DiffContext<'_>) -> Self {
-        let Some(held) = held else {
-            let new_objects = wanted.objects.iter().map(|object| object.uuid).collect();
-            let steps = vec![AttributeAction::Add; wanted.attributes.len()];
-            return Self {
-                create: true,
-                steps,
-                new_objects,
-                ..Self::default()
-            };
-        };
+        let mut plan = Self::compare(wanted, held, rules);
+        let is_published = held.is_some_and(|held| held.event.published == Some(true));
 
-        let index = EventIndex::new(held, rules.ids);
-        let (head, remarks) = diff::event_patch(wanted, held, rules);
-        let (retractions, alarms) = retraction::plan_all(wanted, held, rules);
-        let held_objects: HashSet<_> = held.objects.values().collect();
-        let is_new = |object: &Uuid| !held_objects.contains(object);
-
-        let mut plan = Self {
-            create: false,
-            head,
-            steps: index.decide_actions(&wanted.attributes, rules),
-            retractions,
-            kept: Vec::new(),
-            new_objects: wanted
-                .objects
-                .iter()
-                .map(|object| object.uuid)
-                .filter(is_new)
-                .collect(),
-            closed_objects: BTreeSet::new(),
-            is_additions_first: false,
-            brought: retraction::find_brought(wanted, held, rules).len(),
-            remarks,
-            alarms,
-        };
-
-        plan.kept = diff::tighten_retained(wanted, &plan.steps, held, &index, rules);
-        let edited: HashSet<Uuid> = plan.edits(wanted).map(|edit| edit.uuid).collect();
-        plan.kept
-            .extend(retraction::restrict_unedited(wanted, held, &edited, rules));
-        plan.closed_objects = retraction::objects_to_restrict(wanted, held, rules);
-
-        if wanted.only_tightens {
-            plan.new_objects.clear();
-            let additions = plan
-                .steps
-                .iter_mut()
-                .filter(|step| **step == AttributeAction::Add);
-            additions.for_each(|step| *step = AttributeAction::Skip(ELSEWHERE.to_owned()));
-        }
-
-        if held.event.published == Some(true)
-            && !rules.is_public
-            && !plan.has_other_unpublish_reason()
-        {
-            if plan.adds_iocs(wanted) {
-                plan.is_additions_first = true;
-            } else {
+        if is_published && !rules.is_public && !plan.has_other_unpublish_reason() {
+            let adds_iocs = plan.additions(wanted).any(is_ioc);
+            plan.is_additions_first = adds_iocs;
+            if !adds_iocs {
                 plan.postpone_minor_changes(wanted);
             }
         }
@@ -161,113 +195,185 @@ impl Plan {
         plan
     }
 
+    /// Compares what is wanted with what is held: all that differs, whether it may wait or not.
+    pub fn compare(
+        wanted: &EventDraft,
+        held: Option<&EventContent>,
+        rules: &DiffContext<'_>,
+    ) -> Self {
+        let objects = wanted.objects.iter().copied();
+        let Some(held) = held else {
+            let add = |draft| Planned::wanted(draft, draft.uuid, Action::Add);
+            return Self {
+                create: true,
+                attributes: wanted.attributes.iter().map(add).collect(),
+                new_objects: objects.collect(),
+                ..Self::default()
+            };
+        };
+
+        let index = EventIndex::new(held, rules.ids);
+        let (head, remarks) = diff::event_patch(wanted, held, rules);
+        let (unwanted, alarms) = retraction::plan_all(wanted, &index, rules);
+
+        let mut attributes = index.decide_actions(&wanted.attributes, rules);
+        let retained = diff::tighten_retained(wanted, &attributes, &index, rules);
+        attributes.extend(unwanted.into_iter().chain(retained));
+        let edits = attributes.iter().filter(|one| one.action.patch().is_some());
+        let edited: HashSet<Uuid> = edits.map(|planned| planned.uuid).collect();
+        attributes.extend(retraction::restrict_unedited(wanted, held, &edited, rules));
+
+        let held_objects: HashSet<_> = held.objects.values().collect();
+        let mut plan = Self {
+            create: false,
+            head,
+            attributes,
+            new_objects: objects
+                .filter(|uuid| !held_objects.contains(uuid))
+                .collect(),
+            closed_objects: retraction::objects_to_restrict(wanted, held, rules),
+            is_additions_first: false,
+            brought: retraction::find_brought(wanted, held, rules).len(),
+            remarks,
+            alarms,
+        };
+
+        if wanted.only_tightens {
+            plan.new_objects.clear();
+            for planned in &mut plan.attributes {
+                if planned.action == Action::Add {
+                    planned.action = Action::Skip(SkipRule::InOtherEvent);
+                }
+            }
+        }
+
+        plan
+    }
+
+    /// How many attributes that are neither wanted nor retracted become stricter.
+    pub fn count_retained(&self) -> usize {
+        let all = self.attributes.iter();
+        all.filter(|planned| planned.subject == Subject::Retained)
+            .count()
+    }
+
     /// True if something becomes visible to fewer.
-    pub(super) fn restricts_visibility(&self) -> bool {
-        let closes = |step: &AttributeAction| matches!(step, AttributeAction::Change(change) if change.close);
-        self.head.close || !self.kept.is_empty() || self.steps.iter().any(closes)
+    pub fn restricts_visibility(&self) -> bool {
+        let restricts = |planned: &Planned| match planned.subject {
+            Subject::Wanted => planned.action.patch().is_some_and(|patch| patch.close),
+            Subject::Unwanted(_) => false,
+            Subject::Retained => true,
+        };
+
+        self.head.close || self.attributes.iter().any(restricts)
     }
 
     /// The plan for an event that came by synchronisation: nothing is written, and what had to be
     /// is told.
-    #[must_use]
     pub fn into_read_only(self, wanted: &EventDraft) -> Self {
-        let skip = AttributeAction::Skip("managed on another MISP".to_owned());
         let remark = "the event came here by synchronisation: it is managed on another MISP, and \
             nothing is written";
-        let retracted = self
-            .retractions
-            .iter()
-            .filter(|one| one.needs_write())
-            .count();
+        let retracted = self.attributes.iter().filter(|one| one.retracts()).count();
 
         let mut undone = Vec::new();
-        undone.extend(
-            self.restricts_visibility()
-                .then(|| format!("what became {} is still open to others", wanted.tlp.word())),
-        );
-        undone.extend((retracted > 0).then(|| match retracted {
-            1 => "1 attribute that is no IOC any more stays as it was".to_owned(),
-            more => format!("{more} attributes that are no IOCs any more stay as they were"),
-        }));
+        if self.restricts_visibility() {
+            undone.push(format!(
+                "what became {} is still open to others",
+                wanted.tlp.word()
+            ));
+        }
+        if retracted > 0 {
+            undone.push(format_count(
+                retracted as u64,
+                "attribute that is no IOC any more stays as it was",
+                "attributes that are no IOCs any more stay as they were",
+            ));
+        }
+
         let mut alarms = self.alarms;
-        alarms.extend((!undone.is_empty()).then(|| {
-            format!(
+        if !undone.is_empty() {
+            alarms.push(format!(
                 "the event is managed on another MISP, and not brought in line: {}; change it \
                  there",
                 undone.join(", ")
-            )
-        }));
+            ));
+        }
+
+        let skip =
+            |draft| Planned::wanted(draft, draft.uuid, Action::Skip(SkipRule::ManagedElsewhere));
 
         Self {
-            steps: vec![skip; wanted.attributes.len()],
+            attributes: wanted.attributes.iter().map(skip).collect(),
             remarks: vec![remark.to_owned()],
             alarms,
             ..Self::default()
         }
     }
 
-    /// True if there is a reason beside new IOCs to touch a published event, which unpublishes it:
-    /// a retraction or its reversal, a stricter TLP.
+    /// True if there is a reason beside new IOCs to touch a published event: a retraction or its
+    /// reversal, a stricter TLP.
     fn has_other_unpublish_reason(&self) -> bool {
-        let mut changes = self
-            .steps
-            .iter()
-            .map(|step| matches!(step, AttributeAction::Change(change) if change.is_reason));
-        let of_rest = self.retractions.iter().any(Retraction::needs_write)
-            || self.tightens_retained_or_objects();
-        self.head.is_reason || of_rest || changes.any(|is_reason| is_reason)
-    }
-
-    fn adds_iocs(&self, wanted: &EventDraft) -> bool {
-        self.additions(wanted).any(is_ioc)
+        let mut actions = self.attributes.iter().map(|planned| &planned.action);
+        self.head.is_reason
+            || !self.closed_objects.is_empty()
+            || actions.any(Action::justifies_unpublish)
     }
 
     /// Puts off what is no reason to touch a published event.
     pub fn postpone_minor_changes(&mut self, wanted: &EventDraft) {
+        /// Differences that the remark names.
+        const NAMED: usize = 5;
+
         let mut waiting = Vec::new();
         if !self.head.is_empty() {
             waiting.push(self.head.changed_fields());
             self.head = EventPatch::default();
         }
 
-        for (step, attribute) in self.steps.iter_mut().zip(&wanted.attributes) {
-            let put_off = match step {
-                AttributeAction::Add if is_ioc(attribute) => continue,
-                AttributeAction::Add => AttributeAction::Skip(WAITS.to_owned()),
-                AttributeAction::Change(change) => {
-                    AttributeAction::Leave(Some(join_remarks(change.remark.take(), WAITS)))
+        for (planned, draft) in self.attributes.iter_mut().zip(&wanted.attributes) {
+            match planned.action {
+                Action::Add if !is_ioc(draft) => planned.action = Action::Skip(SkipRule::Waits),
+                Action::Change(_) => {
+                    planned.action = Action::Leave;
+                    let waits = Remark::Text(SkipRule::Waits.to_string());
+                    planned.remarks.push(waits);
                 }
-                AttributeAction::Leave(_) | AttributeAction::Skip(_) => continue,
-            };
+                Action::Add | Action::Remove | Action::Leave | Action::Skip(_) => continue,
+            }
 
-            waiting.push(format!("{} {}", attribute.kind, attribute.value));
-            *step = put_off;
+            waiting.push(format!("{} {}", draft.kind, draft.value));
         }
 
         if !waiting.is_empty() {
             let number = waiting.len();
-            let first: Vec<_> = waiting.into_iter().take(NAMED).collect();
+            waiting.truncate(NAMED);
             self.remarks.push(format!(
                 "the event is published, so {number} differences wait for the next change of its \
                  IOCs: {}",
-                first.join("; ")
+                waiting.join("; ")
             ));
         }
     }
 
     /// True if nothing is to be written.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
-        let is_write = |step: &AttributeAction| {
-            matches!(step, AttributeAction::Add | AttributeAction::Change(_))
-        };
-        let is_any_write =
-            self.steps.iter().any(is_write) || self.retractions.iter().any(Retraction::needs_write);
-        !self.changes_event() && !is_any_write && !self.tightens_retained_or_objects()
+        self.count_pending(&WriteLog::default()) == 0
+    }
+
+    /// How many things are still to be written, without what was refused already.
+    pub fn count_pending(&self, log: &WriteLog) -> usize {
+        let attributes = self
+            .attributes
+            .iter()
+            .filter(|planned| planned.action.needs_write() && log.may_send(&planned.uuid));
+
+        usize::from(self.create)
+            + usize::from(!self.head.is_empty())
+            + self.closed_objects.len()
+            + attributes.count()
     }
 
     /// What is to be written, as a MISP takes it.
-    #[must_use]
     pub fn to_event_changes<'a>(&'a self, wanted: &'a EventDraft) -> EventChanges<'a> {
         let header = EventHeader {
             info: &wanted.info,
@@ -282,19 +388,19 @@ impl Plan {
         };
 
         let removed = self
-            .retractions
+            .attributes
             .iter()
-            .filter(|one| one.act == RetractAction::Remove);
-        let objects = wanted.objects.iter().map(|object| object.uuid);
+            .filter(|planned| planned.action == Action::Remove);
+        let objects = wanted.objects.iter().copied();
 
         EventChanges {
             uuid: wanted.uuid,
             create: self.create,
             header,
             event: &self.head,
-            edits: self.edits(wanted).collect(),
+            edits: self.edits(),
             additions: self.additions(wanted).collect(),
-            removals: removed.map(|one| one.uuid).collect(),
+            removals: removed.map(|planned| planned.uuid).collect(),
             new_objects: objects
                 .filter(|object| self.new_objects.contains(object))
                 .collect(),
@@ -303,58 +409,88 @@ impl Plan {
         }
     }
 
-    /// True if something that is not wanted, or an object, becomes stricter.
-    fn tightens_retained_or_objects(&self) -> bool {
-        !self.kept.is_empty() || !self.closed_objects.is_empty()
+    /// The attributes to add.
+    pub fn additions<'a>(
+        &'a self,
+        wanted: &'a EventDraft,
+    ) -> impl Iterator<Item = &'a AttributeDraft> {
+        let attributes = wanted.attributes.iter().zip(&self.attributes);
+        attributes
+            .filter(|(_, planned)| planned.action == Action::Add)
+            .map(|(draft, _)| draft)
     }
 
-    fn changes_event(&self) -> bool {
-        self.create || !self.head.is_empty()
+    /// The attributes to change, retractions first.
+    pub fn edits(&self) -> Vec<AttributeEdit<'_>> {
+        let (retractions, others): (Vec<&Planned>, Vec<&Planned>) = self
+            .attributes
+            .iter()
+            .partition(|planned| planned.unwanted().is_some());
+
+        let mut edits = Vec::new();
+        for planned in retractions.into_iter().chain(others) {
+            edits.extend(planned.action.patch().map(|change| AttributeEdit {
+                uuid: planned.uuid,
+                object: planned.object,
+                change,
+            }));
+        }
+
+        edits
     }
 
-    /// How many things are still to be written, without what was refused already.
-    #[must_use]
-    pub fn count_pending(&self, wanted: &EventDraft, sending: &WriteLog) -> usize {
-        let is_open = |uuid: &Uuid| !sending.reasons.contains_key(uuid);
-        let retractions = self
-            .retractions
-            .iter()
-            .filter(|one| one.needs_write() && is_open(&one.uuid))
-            .count();
+    fn patches(&self) -> impl Iterator<Item = &AttributePatch> {
+        let actions = self.attributes.iter().map(|planned| &planned.action);
+        actions.filter_map(Action::patch)
+    }
 
-        let kept = self.kept.iter().filter(|one| is_open(&one.uuid)).count();
+    /// True if tags of what is there are changed.
+    pub fn sets_tags(&self) -> bool {
+        let is_tagged = |add: &[String], drop: &[String]| !add.is_empty() || !drop.is_empty();
+        is_tagged(&self.head.add_tags, &self.head.drop_tags)
+            || self
+                .patches()
+                .any(|patch| is_tagged(&patch.add_tags, &patch.drop_tags))
+    }
 
-        let steps = self
-            .steps
-            .iter()
-            .zip(&wanted.attributes)
-            .filter(|(step, attribute)| {
-                matches!(step, AttributeAction::Add | AttributeAction::Change(_))
-                    && is_open(&attribute.uuid)
-            });
+    /// True if a tag of an attribute is taken off to be added again, as one that is there locally
+    /// has to be: MISP adds before it takes off (`AttributeTag.php`), so that the shared one is set
+    /// only by a second edit.
+    pub fn replaces_local_tags(&self) -> bool {
+        self.patches().any(|patch| {
+            let mut added = patch.add_tags.iter();
+            added.any(|tag| patch.drop_tags.contains(tag))
+        })
+    }
 
-        usize::from(self.create)
-            + usize::from(!self.head.is_empty())
-            + steps.count()
-            + retractions
-            + kept
-            + self.closed_objects.len()
+    /// How many attributes that are not deleted the event would hold, if it holds so many now.
+    pub fn count_live_after(&self, live: usize) -> usize {
+        let (mut more, mut less) = (0, 0);
+
+        for planned in &self.attributes {
+            match &planned.action {
+                Action::Add => more += 1,
+                Action::Remove => less += 1,
+                Action::Change(patch) if patch.deleted == Some(false) => more += 1,
+                Action::Change(patch) if patch.deleted == Some(true) => less += 1,
+                Action::Change(_) | Action::Leave | Action::Skip(_) => {}
+            }
+        }
+
+        (live + more).saturating_sub(less)
     }
 
     /// What became of the event itself.
-    #[must_use]
-    pub fn event_verdict(&self, sending: &WriteLog) -> Verdict {
-        match (self.create, sending.was_taken) {
+    pub fn event_verdict(&self, log: &WriteLog) -> Verdict {
+        match (self.create, log.was_taken) {
             (true, false) => Verdict::Created,
-            (true, true) if sending.had_effect() => Verdict::Updated,
-            (true, true) => Verdict::Unchanged,
-            (false, _) if self.is_empty() || !sending.had_effect() => Verdict::Unchanged,
-            (false, _) => Verdict::Updated,
+            (false, _) if self.is_empty() => Verdict::Unchanged,
+            _ if log.had_effect() => Verdict::Updated,
+            _ => Verdict::Unchanged,
         }
     }
 
     /// What would become of the event itself.
-    #[must_use]
     pub fn forecast_event(&self) -> Verdict {
         match (self.create, self.is_empty()) {
             (true, _) => Verdict::Created,
@@ -363,111 +499,100 @@ impl Plan {
         }
     }
 
-    /// True if tags of what is there are changed.
-    #[must_use]
-    pub fn sets_tags(&self, wanted: &EventDraft) -> bool {
-        let of_head = !self.head.add_tags.is_empty() || !self.head.drop_tags.is_empty();
-        of_head
-            || self
-                .edits(wanted)
-                .any(|edit| !edit.change.add_tags.is_empty() || !edit.change.drop_tags.is_empty())
+    /// What would become of each attribute if the plan were carried out.
+    pub fn forecast_results(&self) -> Vec<AttributeResult> {
+        self.attributes.iter().map(Planned::forecast).collect()
     }
 
-    /// True if a tag of an attribute is taken off to be added again, as one that is there locally
-    /// has to be: MISP adds before it takes off (`AttributeTag.php`), so that the shared one is set
-    /// only by a second edit.
-    #[must_use]
-    pub fn replaces_local_tags(&self, wanted: &EventDraft) -> bool {
-        let is_both = |change: &AttributePatch| {
-            change
-                .add_tags
-                .iter()
-                .any(|tag| change.drop_tags.contains(tag))
-        };
+    /// What became of each attribute, in the order of [`Plan::attributes`]: by the plan that was
+    /// made of what the event holds now, not by what the MISP answered. Without such a plan, and of
+    /// what is still on its way, nobody knows more than the log says.
+    pub fn results(
+        &self,
+        wanted: &EventDraft,
+        log: &WriteLog,
+        now: Option<&Self>,
+    ) -> Vec<AttributeResult> {
+        // What is not retracted any more by a new plan is done.
+        let retracted = now.into_iter().flat_map(|now| &now.attributes);
+        let unfinished: HashMap<Uuid, &Planned> = retracted
+            .filter(|planned| planned.retracts())
+            .map(|planned| (planned.uuid, planned))
+            .collect();
+        let done = Planned::new(Uuid::nil(), None, Subject::Retained, Action::Leave);
 
-        self.edits(wanted).any(|edit| is_both(edit.change))
-    }
-
-    /// The attributes to add.
-    pub fn additions<'a>(
-        &'a self,
-        wanted: &'a EventDraft,
-    ) -> impl Iterator<Item = &'a AttributeDraft> {
-        let steps = wanted.attributes.iter().zip(&self.steps);
-        steps
-            .filter(|(_, step)| **step == AttributeAction::Add)
-            .map(|(attribute, _)| attribute)
-    }
-
-    /// The attributes to change, retractions first.
-    pub fn edits<'a>(&'a self, wanted: &'a EventDraft) -> impl Iterator<Item = AttributeEdit<'a>> {
-        let retractions = self.retractions.iter().filter_map(|one| match &one.act {
-            RetractAction::Change(change) => Some(AttributeEdit {
-                uuid: one.uuid,
-                object: one.object,
-                change,
-            }),
-            RetractAction::Remove | RetractAction::Skip(_) | RetractAction::Done => None,
-        });
-
-        let steps = wanted
-            .attributes
-            .iter()
-            .zip(&self.steps)
-            .filter_map(|(attribute, step)| match step {
-                AttributeAction::Change(change) => {
-                    let object = attribute.place.as_ref().map(|place| place.object);
-                    Some(AttributeEdit {
-                        uuid: change.instead.unwrap_or(attribute.uuid),
-                        object,
-                        change,
-                    })
-                }
-                AttributeAction::Add | AttributeAction::Leave(_) | AttributeAction::Skip(_) => None,
+        let result = |(index, planned): (usize, &Planned)| {
+            let draft = wanted.attributes.get(index);
+            let next = now.map(|now| match draft {
+                Some(_) => now.attributes.get(index).unwrap_or(&done),
+                None => unfinished.get(&planned.uuid).copied().unwrap_or(&done),
             });
 
-        let kept = self.kept.iter().map(|one| AttributeEdit {
-            uuid: one.uuid,
-            object: one.object,
-            change: &one.change,
-        });
-
-        retractions.chain(steps).chain(kept)
-    }
-
-    /// How many attributes that are not deleted the event would hold, if it holds so many now.
-    #[must_use]
-    pub fn count_live_after(&self, wanted: &EventDraft, live: usize) -> usize {
-        let removed = self
-            .retractions
-            .iter()
-            .filter(|one| one.act == RetractAction::Remove)
-            .count();
-
-        let made = |deleted: bool| {
-            self.edits(wanted)
-                .filter(|edit| edit.change.deleted == Some(deleted))
-                .count()
+            planned.result(draft, log, next)
         };
 
-        (live + self.additions(wanted).count() + made(false)).saturating_sub(removed + made(true))
+        self.attributes.iter().enumerate().map(result).collect()
     }
 }
 
+impl Planned {
+    /// What became of the attribute; `next` is what a plan of what is there now would still do, and
+    /// `draft` what is wanted of it.
+    fn result(
+        &self,
+        draft: Option<&AttributeDraft>,
+        log: &WriteLog,
+        next: Option<&Self>,
+    ) -> AttributeResult {
+        // The uuid of a new attribute may have given way to the next one since the plan was made.
+        let uuid = match (&self.action, draft) {
+            (Action::Add, Some(draft)) => draft.uuid,
+            _ => self.uuid,
+        };
+        let Some(next) = next.filter(|_| self.action.needs_write()) else {
+            return match &self.action {
+                Action::Add => AttributeResult::failed(log, &uuid, LOST),
+                Action::Change(_) | Action::Remove => {
+                    AttributeResult::failed(log, &uuid, NOT_CHANGED)
+                }
+                Action::Leave | Action::Skip(_) => self.forecast(),
+            };
+        };
+
+        // What is there without our doing came from another run or from somebody else meanwhile.
+        let is_made = || {
+            log.may_have_added(&uuid) && draft.is_some_and(|draft| draft.may_have_uuid(&next.uuid))
+        };
+
+        match (&self.action, &next.action) {
+            (_, Action::Skip(_)) => next.forecast(),
+            (Action::Add, Action::Leave) if is_made() => {
+                let remarks = Remark::of_new_attribute(&next.remarks);
+                AttributeResult::new(Verdict::Created, remarks)
+            }
+            (Action::Add, Action::Change(patch)) if is_made() && !log.is_unseen => {
+                let remark = Remark::Stored(diff::describe_unfinished(patch));
+                AttributeResult::new(Verdict::Created, vec![remark])
+            }
+            (Action::Add, Action::Leave) => next.forecast(),
+            (_, Action::Leave) => AttributeResult::new(Verdict::Updated, next.remarks.clone()),
+            (Action::Add, Action::Add) => AttributeResult::failed(log, &uuid, LOST),
+            (_, Action::Add | Action::Change(_) | Action::Remove) => {
+                AttributeResult::failed(log, &uuid, NOT_CHANGED)
+            }
+        }
+    }
+}
+
+/// What is said of an attribute that was sent and is not there.
+const LOST: &str = "lost: MISP took it without an error and does not hold it";
+/// What is said of one that is not as it should have become.
+const NOT_CHANGED: &str = "lost: MISP took the change without an error and does not show it";
+
 /// True for what is an IOC itself, not the file that its hashes stand for.
-fn is_ioc(attribute: &AttributeDraft) -> bool {
-    attribute.to_ids && attribute.file.is_none()
+fn is_ioc(draft: &AttributeDraft) -> bool {
+    draft.to_ids && draft.file.is_none()
 }
 
-const ELSEWHERE: &str = "in another event of the case";
-const WAITS: &str = "waits for the next change";
-/// Differences that a remark names.
-const NAMED: usize = 5;
-
-fn join_remarks(first: Option<String>, second: &str) -> String {
-    first.map_or_else(|| second.to_owned(), |first| format!("{first}; {second}"))
-}
-
-mod outcomes;
 #[cfg(test)]
 mod tests;

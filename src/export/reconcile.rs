@@ -2,6 +2,7 @@
 //! nothing moves.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,14 +12,14 @@ use super::attachments::Contents;
 use super::connection::ConnectionExport;
 use super::draft::EventDraft;
 use super::mapping::MappedEvent;
-use super::plan::Plan;
+use super::plan::{DiffContext, Plan};
+use super::verdicts::SkipRule;
 use crate::http::HttpError;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::Event;
 use crate::misp::write_log::{WriteLog, WriteStop};
 use crate::misp::{ContentOptions, EventContent, Misp};
-use crate::report::ledger::Verdict;
 
 /// The time between two looks at an event that MISP may still be working on.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -30,26 +31,74 @@ const ATTEMPTS: usize = 3;
 /// failed login each time.
 const REFUSALS: usize = 3;
 
-/// A plan on its way.
-pub(super) struct Reconciler<'a, 'o> {
-    pub(super) one: &'a ConnectionExport<'o>,
-    pub(super) misp: &'a Misp,
+/// An event on its way to what is wanted.
+pub struct Reconciler<'a, 'o> {
+    pub export: &'a ConnectionExport<'o>,
+    pub misp: &'a Misp,
     /// What is wanted, with the uuids that everything has unless that is held elsewhere.
-    pub(super) first: EventDraft,
+    pub first: EventDraft,
     /// What the case becomes, with the uuids that are used.
-    pub(super) mapped: MappedEvent,
-    /// What was decided on the observables before, if this is the event that the report is about:
-    /// then it is kept ready what to tell if the run is stopped.
-    pub(super) foresees: Option<&'a [Option<Verdict>]>,
+    pub mapped: MappedEvent,
+    /// True for the event that the report is about: it is kept ready what to tell if the run is
+    /// stopped.
+    pub is_main: bool,
     /// The uuids that are held elsewhere.
-    pub(super) taken: HashSet<Uuid>,
-    pub(super) names: TagResolution,
-    pub(super) look: ContentOptions,
-    pub(super) whole: Result<(), &'a str>,
-    pub(super) sending: WriteLog,
+    pub taken: HashSet<Uuid>,
+    pub tags: TagResolution,
+    pub look: ContentOptions,
+    /// Why nothing may be retracted, if so.
+    pub whole: Result<(), SkipRule>,
+    pub log: WriteLog,
+    /// Attempts since the last one that changed something.
+    pub fruitless: usize,
+    /// True once it was written again though nothing had stopped the writing.
+    pub has_repeated: bool,
 }
 
+/// The event in the end, and what stopped the writing.
+pub type EventResult = (Option<EventContent>, Option<anyhow::Error>);
+
 impl Reconciler<'_, '_> {
+    pub fn diff_context(&self) -> DiffContext<'_> {
+        let export = self.export;
+        DiffContext {
+            ids: export.ids,
+            removed: export.settings.removed_iocs,
+            whole: self.whole.as_ref().copied(),
+            is_case: export.input.is_case,
+            is_public: export.is_public(),
+            tags: &self.tags,
+        }
+    }
+
+    /// What is missing in the event as it is there. An event that is not ours to write is read
+    /// only, and what it holds already is no export either.
+    pub fn make_plan(&mut self, held: Option<&EventContent>) -> Result<Plan> {
+        let wanted = &self.mapped.wanted;
+        let plan = Plan::new(wanted, held, &self.diff_context());
+        let Some(held) = held else { return Ok(plan) };
+        if !self.misp.may_write(&held.event, self.export.ids)? {
+            return Ok(plan.into_read_only(wanted));
+        }
+
+        if plan.is_empty() || !plan.sets_tags() || self.misp.may_set_tags()? {
+            return Ok(plan);
+        }
+        self.export.part.warn(
+            "tags of the event are not brought in line: the key's user may not change them \
+             (role permission tagger)",
+        );
+        self.tags = TagResolution::refuse_all(&wanted.event_and_attribute_tags());
+
+        Ok(Plan::new(wanted, Some(held), &self.diff_context()))
+    }
+
+    /// Gives everything the uuid that it has in the event, or gets there.
+    pub fn resolve_uuids(&mut self, held: Option<&EventContent>) {
+        let ids = self.export.ids;
+        self.mapped.wanted = self.first.resolve_uuids(held, &self.taken, ids);
+    }
+
     /// Applies, looks, and goes on with what is missing. A write that was not answered is never
     /// repeated blindly: MISP goes on writing for seconds after a client is gone, so it is looked
     /// at until two looks agree, and only what is missing then is sent. Gives the event as it is in
@@ -57,223 +106,186 @@ impl Reconciler<'_, '_> {
     ///
     /// # Errors
     /// That our uuid is taken by an event that we cannot see, or that is not ours.
-    pub(super) fn reconcile(
-        &mut self,
-        held: Option<EventContent>,
-        plan: &Plan,
-    ) -> Result<EventResult> {
+    pub fn reconcile(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<EventResult> {
         if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
             // Nothing is sent: even an edit without effect would unpublish the event.
             return Ok((held, None));
         }
-        let one = self.one;
-        one.part.mark_writing(!plan.is_empty());
-        let before = held.map(|held| held.event);
+
+        let part = self.export.part;
+        part.mark_writing(!plan.is_empty());
+        let ended = self.write_all(plan, held.map(|held| held.event).as_ref());
+        part.mark_writing(false);
+
+        ended
+    }
+
+    fn write_all(&mut self, plan: &Plan, before: Option<&Event>) -> Result<EventResult> {
         let mut next = plan.clone();
-        let (mut fruitless, mut is_second) = (0, false);
 
-        let ended = loop {
-            let left = next.count_pending(&self.mapped.wanted, &self.sending);
-            let stop = self.apply(plan, &next, before.as_ref());
-
-            let (error, is_hidden) = match stop {
-                None => match self.read_back(None) {
-                    (held, None) if self.needs_second_round(held.as_ref(), &next, is_second) => {
-                        is_second = true;
-
-                        match self.plan_rest(held.as_ref()) {
-                            Ok(plan) if plan.is_empty() => break (held, None),
-                            Ok(plan) => next = plan,
-                            Err(error) => break (held, Some(error)),
-                        }
-
-                        continue;
-                    }
-                    ended => break ended,
-                },
-                Some(WriteStop::No(error)) => break self.read_back(Some(error)),
-                Some(WriteStop::Look(error)) => (error, false),
-                Some(WriteStop::Taken { error, is_hidden }) => (error, is_hidden),
+        loop {
+            let open = next.count_pending(&self.log);
+            let step = match self.apply(plan, &next, before) {
+                None => self.finish_written(&next),
+                Some(WriteStop::No(error)) => Break(self.read_back(Some(error))),
+                Some(WriteStop::Look(error)) => self.look_again(error, false, open)?,
+                Some(WriteStop::Taken { error, is_hidden }) => {
+                    self.look_again(error, is_hidden, open)?
+                }
             };
 
-            let Some(held) = self.wait_until_stable() else {
-                break (None, Some(self.mark_unverified(error)));
-            };
-            if held
-                .as_ref()
-                .map_or(is_hidden, |held| self.is_foreign(held))
-            {
-                one.part.mark_writing(false);
-                return Err(error);
+            match step {
+                Continue(plan) => next = plan,
+                Break(ended) => return Ok(ended),
             }
-            if held.is_none() && self.sending.effects == 0 {
-                break (None, Some(error));
-            }
-            self.reassign_refused_uuids(held.as_ref());
-
-            // What stopped the writing says more than why there is no further plan.
-            next = match self.plan_rest(held.as_ref()) {
-                Ok(next) => next,
-                Err(_) => break (held, Some(error)),
-            };
-
-            let rest = next.count_pending(&self.mapped.wanted, &self.sending);
-            fruitless = if rest < left { 0 } else { fruitless + 1 };
-            if rest == 0 {
-                break (held, None);
-            }
-            if fruitless >= ATTEMPTS || one.network.clock().is_over() {
-                break (held, Some(error));
-            }
-        };
-
-        one.part.mark_writing(false);
-
-        Ok(ended)
-    }
-
-    /// True if something is left though nothing stopped the writing: what MISP refused by its uuid,
-    /// which gets another one here; a tag that was there locally, which only a second edit sets for
-    /// everybody; or what MISP left out of a list of objects, of which it says why if it is asked
-    /// once more.
-    fn needs_second_round(
-        &mut self,
-        held: Option<&EventContent>,
-        done: &Plan,
-        is_second: bool,
-    ) -> bool {
-        self.reassign_refused_uuids(held)
-            || (!is_second
-                && (done.replaces_local_tags(&self.mapped.wanted) || self.misses_of_lists(held)))
-    }
-
-    /// True if an attribute that went out in a list of objects is not there.
-    fn misses_of_lists(&self, held: Option<&EventContent>) -> bool {
-        let in_lists = &self.sending.in_lists;
-        let held = held.map_or(&[][..], |held| &held.attributes);
-        let there = held.iter().filter(|attribute| {
-            Uuid::parse_str(&attribute.uuid).is_ok_and(|uuid| in_lists.contains(&uuid))
-        });
-        there.count() < in_lists.len()
-    }
-
-    /// What is missing in the event as it is there.
-    fn plan_rest(&mut self, held: Option<&EventContent>) -> Result<Plan> {
-        let wanted = &self.mapped.wanted;
-        self.one
-            .make_plan(self.misp, wanted, held, &mut self.names, self.whole)
+        }
     }
 
     /// Sends what is next, and keeps ready what to tell if no answer comes. Gives what stopped it.
     fn apply(&mut self, plan: &Plan, next: &Plan, before: Option<&Event>) -> Option<WriteStop> {
-        let one = self.one;
+        let export = self.export;
         let contents = Contents {
-            thehive: one.thehive,
-            input: one.input,
-            most: one.settings.max_attachment_bytes(),
+            thehive: export.job.thehive,
+            input: export.input,
+            most: export.settings.max_attachment_bytes(),
         };
 
-        let (mapped, foresees) = (&self.mapped, self.foresees);
-        let underway = |sending: &WriteLog| {
-            if let Some(decided) = foresees {
-                one.set_fallback_from_plan(mapped, decided, (plan, next), sending, before);
+        let (mapped, is_main) = (&self.mapped, self.is_main);
+        let underway = |log: &WriteLog| {
+            if is_main {
+                export.set_fallback_from_plan(mapped, (plan, next), log, before);
             }
         };
 
         let sent = self.misp.apply(
             &next.to_event_changes(&mapped.wanted),
-            &self.names,
+            &self.tags,
             &contents,
-            &mut self.sending,
+            &mut self.log,
             &underway,
         );
 
-        if self.sending.had_effect() {
-            one.part.run.mark_written();
+        if self.log.had_effect() {
+            export.part.run.mark_written();
         }
 
         sent.err()
     }
 
+    /// After a write that nothing stopped: the end, or what is to be written now. Something may be
+    /// left all the same: what MISP refused by its uuid, which gets another one here; a tag that was
+    /// there locally, which only a second edit sets for everybody; or what MISP left out of a list
+    /// of objects, of which it says why if it is asked once more.
+    fn finish_written(&mut self, written: &Plan) -> ControlFlow<EventResult, Plan> {
+        let (held, error) = self.read_back(None);
+        let is_left = error.is_none()
+            && (self.reassign_refused_uuids(held.as_ref())
+                || (!self.has_repeated
+                    && (written.replaces_local_tags() || self.misses_of_lists(held.as_ref()))));
+        if !is_left {
+            return Break((held, error));
+        }
+
+        self.has_repeated = true;
+        match self.make_plan(held.as_ref()) {
+            Ok(plan) if plan.is_empty() => Break((held, None)),
+            Ok(plan) => Continue(plan),
+            Err(error) => Break((held, Some(error))),
+        }
+    }
+
+    /// True if an attribute that went out in a list of objects is not there.
+    fn misses_of_lists(&self, held: Option<&EventContent>) -> bool {
+        let in_lists = &self.log.in_lists;
+        let there = held.map_or(0, |held| {
+            let uuids = held.attributes_by_uuid().map(|(uuid, _)| uuid);
+            uuids.filter(|uuid| in_lists.contains(uuid)).count()
+        });
+        there < in_lists.len()
+    }
+
+    /// After a write that was not answered well, and that MISP is done with: the end, or what is to
+    /// be written now. `open` is how much was to be written.
+    fn look_again(
+        &mut self,
+        error: anyhow::Error,
+        is_hidden: bool,
+        open: usize,
+    ) -> Result<ControlFlow<EventResult, Plan>> {
+        let Some(held) = self.wait_until_stable() else {
+            return Ok(Break((None, Some(self.mark_unverified(error)))));
+        };
+        let is_foreign = match &held {
+            Some(held) => self.is_foreign(held),
+            None => is_hidden,
+        };
+        if is_foreign {
+            return Err(error);
+        }
+        if held.is_none() && !self.log.had_effect() {
+            return Ok(Break((None, Some(error))));
+        }
+
+        self.reassign_refused_uuids(held.as_ref());
+        // What stopped the writing says more than why there is no further plan.
+        let Ok(next) = self.make_plan(held.as_ref()) else {
+            return Ok(Break((held, Some(error))));
+        };
+
+        let rest = next.count_pending(&self.log);
+        self.fruitless = if rest < open { 0 } else { self.fruitless + 1 };
+        let is_over = self.fruitless >= ATTEMPTS || self.export.job.network.clock().is_over();
+
+        Ok(match rest {
+            0 => Break((held, None)),
+            _ if is_over => Break((held, Some(error))),
+            _ => Continue(next),
+        })
+    }
+
     /// True if somebody took the event's uuid since the first look, so that nothing of ours is in
     /// it.
     fn is_foreign(&self, held: &EventContent) -> bool {
-        self.sending.effects == 0
-            && self
-                .misp
-                .may_write(&held.event, self.one.ids)
-                .is_ok_and(|is_ours| !is_ours)
+        let is_ours = || self.misp.may_write(&held.event, self.export.ids);
+        !self.log.had_effect() && is_ours().is_ok_and(|is_ours| !is_ours)
     }
 
     /// Gives what MISP refused because its uuid is held by another event the next uuid it can have;
     /// true if there was one.
     fn reassign_refused_uuids(&mut self, held: Option<&EventContent>) -> bool {
         let Some(held) = held else { return false };
-        let attributes: HashSet<_> = held
-            .attributes
-            .iter()
-            .filter_map(|one| Uuid::parse_str(&one.uuid).ok())
-            .collect();
-
+        let attributes: HashSet<_> = held.attributes_by_uuid().map(|(uuid, _)| uuid).collect();
         let objects: HashSet<_> = held.objects.values().collect();
 
-        let refused: Vec<_> = self
-            .mapped
-            .wanted
-            .attributes
-            .iter()
-            .filter(|one| {
-                !attributes.contains(&one.uuid) && self.sending.is_held_elsewhere(&one.uuid)
-            })
-            .map(|one| {
-                (
-                    one.uuid,
-                    one.place
-                        .as_ref()
-                        .map(|place| place.object)
-                        .filter(|object| !objects.contains(object)),
-                )
+        // MISP does not say whether it means the object or an attribute in it: the object goes
+        // first.
+        let refused = self.mapped.wanted.attributes.iter().filter(|draft| {
+            !attributes.contains(&draft.uuid) && self.log.is_held_elsewhere(&draft.uuid)
+        });
+        let refused: Vec<Uuid> = refused
+            .map(|draft| {
+                let object = draft.object().filter(|object| !objects.contains(object));
+                object.unwrap_or(draft.uuid)
             })
             .collect();
-
         if refused.is_empty() {
             return false;
         }
-        // MISP does not say whether it means the object or an attribute in it: the object goes
-        // first.
-        self.taken.extend(
-            refused
-                .iter()
-                .map(|(attribute, object)| object.unwrap_or(*attribute)),
-        );
 
-        let before: HashSet<_> = self
-            .mapped
-            .wanted
-            .attributes
-            .iter()
-            .map(|one| (one.uuid, object_uuid(one)))
-            .collect();
+        self.taken.extend(refused);
+        let place = |draft: &AttributeDraft| (draft.uuid, draft.object());
+        let before: HashSet<_> = self.mapped.wanted.attributes.iter().map(place).collect();
+        self.resolve_uuids(Some(held));
 
-        self.mapped.wanted = self
-            .first
-            .resolve_uuids(Some(held), &self.taken, self.one.ids);
-        let is_moved = |one: &&AttributeDraft| !before.contains(&(one.uuid, object_uuid(one)));
+        let mut is_any_moved = false;
+        for draft in &self.mapped.wanted.attributes {
+            if !before.contains(&place(draft)) {
+                self.log.clear_refusal(&draft.uuid);
+                is_any_moved = true;
+            }
+        }
 
-        let moved: Vec<_> = self
-            .mapped
-            .wanted
-            .attributes
-            .iter()
-            .filter(is_moved)
-            .map(|one| one.uuid)
-            .collect();
-
-        moved
-            .iter()
-            .for_each(|uuid| self.sending.clear_refusal(uuid));
-
-        !moved.is_empty()
+        is_any_moved
     }
 
     /// What there is after the last write. A look that breaks off is repeated.
@@ -290,26 +302,26 @@ impl Reconciler<'_, '_> {
     }
 
     fn mark_unverified(&mut self, error: anyhow::Error) -> anyhow::Error {
-        self.sending.is_unseen = true;
+        self.log.is_unseen = true;
         error
     }
 
     /// Looks until two looks agree, or for a minute; none if there was nothing to be seen.
     fn wait_until_stable(&self) -> Option<Option<EventContent>> {
-        let clock = self.one.network.clock();
+        let clock = self.export.job.network.clock();
         let mut before: Option<Option<EventContent>> = None;
         let mut refusals = 0;
 
         for _ in 0..LOOKS {
             match self.misp.find_content(&self.mapped.wanted.uuid, self.look) {
                 Ok(now) => {
+                    refusals = 0;
                     let is_same = match (&before, &now) {
                         (Some(Some(before)), Some(now)) => before.is_same(now),
                         (Some(None), None) => true,
-                        _ => false,
+                        (Some(_) | None, _) => false,
                     };
-
-                    (before, refusals) = (Some(now), 0);
+                    before = Some(now);
                     if is_same {
                         break;
                     }
@@ -331,9 +343,3 @@ impl Reconciler<'_, '_> {
     }
 }
 
-fn object_uuid(one: &AttributeDraft) -> Option<Uuid> {
-    one.place.as_ref().map(|place| place.object)
-}
-
-/// The event in the end, and what stopped the writing.
-pub(super) type EventResult = (Option<EventContent>, Option<anyhow::Error>);

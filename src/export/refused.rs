@@ -9,11 +9,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::case::{self, ExportInput};
-use super::connection::ConnectionExport;
-use super::reporting::distribution_text;
+use super::connection::{ConnectionExport, ExportJob};
+use super::event_report::distribution_text;
 use super::{
-    Config, build_ids, event_tags, load, open_thehive, select_allowed, select_for_export, target,
-    validate_settings,
+    Config, build_ids, event_tags, load, open_thehive, select_allowed,
+    select_for_export, validate_settings,
 };
 use crate::config::connections::Target;
 use crate::config::overrides;
@@ -30,11 +30,7 @@ const ALLOWED: Duration = Duration::from_secs(20);
 
 /// The refusal, with what is said of the case's events. What cannot be found out changes nothing
 /// about it.
-pub(super) fn with_existing_events(
-    refusal: Error,
-    session: &Session<'_>,
-    config: &Config,
-) -> Error {
+pub fn with_existing_events(refusal: Error, session: &Session<'_>, config: &Config) -> Error {
     let Some(limit) = job::exceeded_limit(&refusal) else {
         return refusal;
     };
@@ -73,29 +69,27 @@ fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Ve
     let input = ExportInput::new(&read_case(job, thehive.as_ref())?, Vec::new(), None)?;
     let mut sentences = Vec::new();
 
-    for overrides::ConnectionConfig { connection, config } in &exporting {
-        let name = connection.name.clone();
+    let export = ExportJob {
+        network: &network,
+        ids: &ids,
+        input: &input,
+        thehive: thehive.as_ref(),
+        url: None,
+        dry_run: true,
+        confirmed: None,
+        named: Vec::new(),
+        all: &all,
+        organisation: job.organisation().unwrap_or_default(),
+    };
 
-        let one = ConnectionExport {
-            connection,
-            network: &network,
-            ids: &ids,
-            settings: &config.settings,
-            overrides: &config.settings.validate()?,
-            input: &input,
-            thehive: thehive.as_ref(),
-            url: None,
-            part: &run.open(ConnectionReport {
-                name: name.clone(),
-                ..ConnectionReport::default()
-            }),
-            dry_run: true,
-            confirmed: None,
-            is_confirmed_elsewhere: false,
-            is_guest: false,
-            named: target::distinguishing_name(connection, &all),
-            organisation: job.organisation().unwrap_or_default(),
-        };
+    for connection in &exporting {
+        let name = connection.connection.name.clone();
+        let overrides = connection.config.settings.validate()?;
+        let part = run.open(ConnectionReport {
+            name: name.clone(),
+            ..ConnectionReport::default()
+        });
+        let one = ConnectionExport::new(&export, connection, &overrides, &part);
 
         match one.list_existing_events() {
             Ok(events) => sentences.extend(events),
@@ -125,7 +119,7 @@ impl ConnectionExport<'_> {
     /// The events of the case that are there: those with a uuid computed from it, and those that a
     /// tag of ours names.
     fn list_existing_events(&self) -> Result<Vec<String>> {
-        let misp = Misp::open(self.connection, self.network, self.part)?;
+        let misp = Misp::open(self.connection, self.job.network, self.part)?;
         let (new, old) = self.computed_uuids();
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
         let is_signed = |tag: &&event_tags::EventTag| {

@@ -1,503 +1,214 @@
-//! What an export tells of one connection: the event, and every observable's, file's and
-//! retraction's verdict.
+//! What an export tells of the observables, files and retractions of one connection, each with its
+//! verdict. What it tells of the event is in `event_report.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::connection::{ConnectionExport, ExportResult};
-use super::diff::{self, EventIndex, STORED};
-use super::draft::EventDraft;
+use super::case::CaseObservable;
+use super::connection::ConnectionExport;
+use super::diff::EventIndex;
 use super::file_objects::is_file;
-use super::mapping::MappedEvent;
+use super::mapping::{Decision, MappedEvent};
 use super::options::Attachments;
-use super::plan::{AttributeResult, Plan};
-use super::retraction::RetractAction;
-use super::{case, event_tags};
-use crate::config::connections::Target;
-use crate::markings::Tlp;
+use super::plan::{Action, Plan, Planned, Unwanted};
+use super::verdicts::AttributeResult;
+use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
-use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::write_log::WriteLog;
-use crate::misp::{EventContent, Misp};
-use crate::report::Operation;
 use crate::report::ledger::{ItemKind, Verdict};
-use crate::report::{EventRow, ObservableRow, RetractionRow};
-use crate::text::format_count;
-use crate::types::{self, equal};
+use crate::report::{ConnectionReporter, EventRow, ObservableRow, RetractionRow};
 
 /// What is told of the export to one connection.
 #[derive(Clone, Copy)]
-pub(super) struct ReportData<'a> {
-    pub(super) mapped: &'a MappedEvent,
-    pub(super) plan: &'a Plan,
-    pub(super) outcome: &'a [AttributeResult],
-    pub(super) retracted: &'a [Verdict],
+pub struct ReportData<'a> {
+    pub mapped: &'a MappedEvent,
+    pub plan: &'a Plan,
+    /// What became of each attribute of the plan, the wanted ones first.
+    pub results: &'a [AttributeResult],
     /// The event as the last look saw it; none if nobody looked.
-    pub(super) after: Option<&'a EventContent>,
+    pub after: Option<&'a EventContent>,
     /// The event's line; none if there is no event.
-    pub(super) event: Option<&'a EventRow>,
+    pub event: Option<&'a EventRow>,
     /// True if something stopped the writing: its reason then stands for the failures of all that
     /// did not go out.
-    pub(super) is_stopped: bool,
+    pub is_stopped: bool,
 }
 
-/// What is said of an attribute that is closed and not retracted.
-const CLOSED: &str = "it may not go out any more: for its organisation only";
-/// What a report calls an event that is another case's, whose title is for those who may see that
-/// case.
-const NOT_THE_CASES: &str = "(the event of another case)";
+impl<'a> ReportData<'a> {
+    /// What became of each wanted attribute.
+    fn wanted_results(&self) -> impl Iterator<Item = (&'a AttributeDraft, &'a AttributeResult)> {
+        self.mapped.wanted.attributes.iter().zip(self.results)
+    }
+
+    /// What became of each attribute that is not wanted any more.
+    fn retractions(&self) -> impl Iterator<Item = (&'a Planned, &'a Unwanted, &'a Verdict)> {
+        let all = self.plan.attributes.iter().zip(self.results);
+        all.filter_map(|(planned, result)| Some((planned, planned.unwanted()?, &result.verdict)))
+    }
+
+    /// What each observable became. One that became several attributes takes the first verdict of
+    /// [`Verdict::rank`].
+    fn results_by_observable(&self) -> HashMap<usize, (&'a AttributeDraft, &'a AttributeResult)> {
+        let mut became = HashMap::new();
+
+        for (draft, result) in self.wanted_results() {
+            for index in &draft.from {
+                let known = became.entry(*index).or_insert((draft, result));
+                if result.verdict.rank() < known.1.verdict.rank() {
+                    *known = (draft, result);
+                }
+            }
+        }
+
+        became
+    }
+
+    /// True if something in the event is not as it was wanted.
+    fn differs(&self) -> bool {
+        self.wanted_results().any(|(_, result)| {
+            let is_missing = matches!(result.verdict, Verdict::Skipped(_) | Verdict::Failed(_));
+            is_missing || !result.remarks.is_empty()
+        })
+    }
+}
+
 /// Names given in a text, before their number is.
-const NAMED: usize = 10;
+pub const NAMED: usize = 10;
 
 impl ConnectionExport<'_> {
-    /// A publication that a write took back, be it an old one or one that came meanwhile; and open
-    /// proposals.
-    pub(super) fn warn_of_unpublication(
-        &self,
-        before: Option<&Event>,
-        after: Option<&EventContent>,
-    ) {
-        let (Some(before), Some(after)) = (before, after) else {
-            return;
-        };
-        let moment = |event: &Event| event.publish_timestamp.unwrap_or(0);
-        let was_published = before.published == Some(true);
-        let meanwhile = moment(&after.event) > moment(before);
-
-        if after.event.published != Some(true) && (was_published || meanwhile) {
-            let when = if was_published {
-                "was published"
-            } else {
-                "was published while this export ran"
-            };
-
-            self.part.warn(format!(
-                "the event {when}; MISP took that back when it was changed: review and publish it \
-                 again"
-            ));
-        }
-    }
-
-    /// Values that MISP rewrote when it took them, as its import rules do.
-    pub(super) fn note_rewritten_values(&self, wanted: &EventDraft, outcome: &[AttributeResult]) {
-        let of = wanted
-            .attributes
-            .iter()
-            .zip(outcome)
-            .filter_map(|(one, (_, remark))| {
-                let remark = remark.as_ref()?.strip_prefix(STORED)?;
-                Some(format!("{}{remark}", self.part.run.report_text(&one.value)))
-            });
-
-        let stored: Vec<_> = of.collect();
-        if !stored.is_empty() {
-            let stored: Vec<_> = stored.iter().map(String::as_str).collect();
-            self.part.add_note(format!(
-                "MISP stored otherwise than it was sent: {}",
-                join_first(&stored)
-            ));
-        }
-    }
-
-    /// IOCs for which MISP holds something else: somebody changed the value, or it is not for
-    /// detection. What is unchanged by this export is not there as the case has it, and nobody may
-    /// take it for that.
-    pub(super) fn report_differing_iocs(
-        &self,
-        wanted: &EventDraft,
-        outcome: &[AttributeResult],
-        there: Option<&EventContent>,
-    ) {
-        let Some(index) = there.map(|there| EventIndex::new(there, self.ids)) else {
-            return;
-        };
-        let is_there = |verdict: &Verdict| matches!(verdict, Verdict::Unchanged | Verdict::Updated);
-        let (mut changed, mut quiet, mut open) = (Vec::new(), Vec::new(), Vec::new());
-        let is_seen =
-            !self.is_public() && there.is_some_and(|there| there.event.distribution != Some(0));
-        for (one, _) in wanted
-            .attributes
-            .iter()
-            .zip(outcome)
-            .filter(|(_, (verdict, _))| is_there(verdict))
-        {
-            let Some(there) = index.find_counterpart(one).filter(|_| one.file.is_none()) else {
-                continue;
-            };
-            let (is, has) = (
-                self.part.run.report_text(&one.value),
-                self.part.run.report_text(&there.value),
-            );
-            if is_seen
-                && one.tlp.forbids_sharing()
-                && there.distribution != Some(0)
-                && !self.dry_run
-            {
-                open.push(format!("{is} ({})", one.tlp.word()));
-            }
-            if !one.to_ids {
-                continue;
-            }
-            if equal::equality_key(&types::normalise(&there.kind, &there.value))
-                != equal::equality_key(&one.value)
-            {
-                changed.push(format!("{is} (there is {has})"));
-            } else if there.to_ids == Some(false) {
-                quiet.push(is);
-            }
-        }
-
-        self.note_iocs(
-            "MISP holds another value for these IOCs, since somebody or one of its import rules \
-             changed it, and it is left as it is",
-            &changed,
-        );
-        self.note_iocs(
-            "these IOCs are not for detection in MISP, since somebody said so there, and that is \
-             left as it is",
-            &quiet,
-        );
-
-        if !open.is_empty() {
-            let open: Vec<_> = open.iter().map(String::as_str).collect();
-            self.part.add_failure(format!(
-                "in attributes that somebody else added, more than your organisation sees what is \
-                 RED or AMBER+STRICT here: {}; \
-                 close them in MISP",
-                join_first(&open)
-            ));
-        }
-    }
-
-    fn note_iocs(&self, what: &str, iocs: &[String]) {
-        if iocs.is_empty() {
-            return;
-        }
-        let iocs: Vec<_> = iocs.iter().map(String::as_str).collect();
-        self.part.add_note(format!("{what}: {}", join_first(&iocs)));
-    }
-
-    /// What MISP did not take of the event itself, and of files that are not wanted any more.
-    pub(super) fn report_unapplied_changes(&self, plan: &Plan, again: Option<&Plan>) {
-        if let Some(again) = again.filter(|again| !plan.head.is_empty() && !again.head.is_empty()) {
-            self.part.add_failure(format!(
-                "MISP did not take the change of the event's {}",
-                again.head.changed_fields()
-            ));
-        }
-
-        let open = again.map_or(0, |again| again.kept.len());
-        if open > 0 && !plan.kept.is_empty() {
-            self.part.add_failure(format!(
-                "MISP did not take the stricter TLP of {open} attributes that went out before"
-            ));
-        }
-
-        let open = again.map_or(0, |again| {
-            again
-                .closed_objects
-                .intersection(&plan.closed_objects)
-                .count()
-        });
-
-        if open > 0 {
-            self.part.add_failure(format!(
-                "MISP did not close {}",
-                format_count(open as u64, "object", "objects")
-            ));
-        }
-    }
-
-    /// The line of an event that is there or, in a dry run, would be. How many attributes it holds
-    /// is not known if nobody looked.
-    pub(super) fn build_event_row(
-        &self,
-        wanted: &EventDraft,
-        event: Option<&Event>,
-        attributes: Option<usize>,
-        done: (&Plan, &Verdict),
-    ) -> EventRow {
-        let run = &self.part.run;
-        let (plan, verdict) = done;
-        let changes = (!plan.head.is_empty())
-            .then(|| format!("{}{}", super::CHANGES, plan.head.changed_fields()));
-        let reasons: Vec<_> = wanted
-            .extends
-            .map(|uuid| format!("extends event {uuid}"))
-            .into_iter()
-            .chain(changes)
-            .collect();
-
-        EventRow {
-            uuid: wanted.uuid.to_string(),
-            id: event
-                .map(|event| run.report_text(&event.id))
-                .filter(|id| !id.is_empty()),
-            title: if self.is_guest {
-                NOT_THE_CASES.to_owned()
-            } else {
-                run.report_text(event.map_or(&wanted.info, |one| &one.info))
-            },
-            link: match &self.connection.target {
-                Target::Server { url, .. } => Some(Server::event_url(url, &wanted.uuid)),
-                Target::Feed { .. } | Target::WebFeed { .. } => None,
-            },
-            organisation: event
-                .map_or_else(String::new, |event| run.report_text(event.creator_name())),
-            date: event.map_or_else(|| wanted.date.clone(), |event| run.report_text(&event.date)),
-            tlp: self
-                .event_tlp(wanted, event, plan)
-                .map_or("not set", Tlp::word)
-                .to_owned(),
-            visible_to: Some(self.describe_audience(wanted, event, plan)),
-            attributes: attributes.map(|attributes| attributes as u64),
-            verdict: verdict.word().to_owned(),
-            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
-            ..EventRow::default()
-        }
-    }
-
-    /// Shows the event's line, and asks for the tag by which the case is known to be the event's.
-    pub(super) fn report_event(&self, report: &ReportData<'_>) {
-        let Some(line) = report.event else { return };
-        self.part.update(|part| part.events.push(line.clone()));
-
-        if !self.dry_run {
-            let tag = event_tags::build(
-                self.ids,
-                self.connection_identity(),
-                &report.mapped.wanted.uuid,
-                self.case_name(),
-            );
-
-            self.part.request_operation(Operation::AddTagToCase { tag });
-        }
-    }
-
     /// Says what is to be told if the run is stopped before a request is answered: what was read as
     /// there is there, what was not sent is not, and only of what is on its way nobody knows.
-    pub(super) fn set_fallback_from_plan(
+    pub fn set_fallback_from_plan(
         &self,
         mapped: &MappedEvent,
-        decided: &[Option<Verdict>],
         (plan, next): (&Plan, &Plan),
-        sending: &WriteLog,
+        log: &WriteLog,
         before: Option<&Event>,
     ) {
-        let outcome = plan.interim_results(&mapped.wanted, sending, next);
-        let retracted = plan.retraction_verdicts(sending, Some(next));
-        let event = before.or(sending.event.as_ref());
-
-        let line = event.map(|event| {
-            self.build_event_row(
-                &mapped.wanted,
-                Some(event),
-                None,
-                (plan, &plan.event_verdict(sending)),
-            )
-        });
+        let wanted = &mapped.wanted;
+        let row =
+            |event, verdict: &Verdict| self.build_event_row(wanted, event, None, (plan, verdict));
+        let event = before.or(log.event.as_ref());
+        let event = event.map(|event| row(Some(event), &plan.event_verdict(log)));
 
         // MISP was asked to make it, and nobody has read the answer: it may be there.
-        let unknown = line.is_none() && plan.create && sending.had_effect();
-
-        let unknown = unknown.then(|| EventRow {
+        let is_unknown = event.is_none() && plan.create && log.had_effect();
+        let unknown = is_unknown.then(|| EventRow {
             reason: Some(
                 "not verified: MISP was asked to make it and did not answer yet".to_owned(),
             ),
-            ..self.build_event_row(
-                &mapped.wanted,
-                None,
-                None,
-                (plan, &Verdict::Failed(String::new())),
-            )
+            ..row(None, &Verdict::Failed(String::new()))
         });
-
-        let (outcome, retracted) = (&outcome, &retracted);
-        let event = line.as_ref();
 
         let report = ReportData {
             mapped,
             plan,
-            outcome,
-            retracted,
+            results: &plan.results(wanted, log, Some(next)),
             after: None,
-            event,
+            event: event.as_ref(),
             is_stopped: true,
         };
-
-        self.set_fallback_with(decided, &report, unknown);
+        self.set_fallback_with(&report, unknown);
     }
 
     /// Says what is to be told if the run is stopped from now on.
-    pub(super) fn set_fallback_report(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
-        self.set_fallback_with(decided, report, None);
+    pub fn set_fallback_report(&self, report: &ReportData<'_>) {
+        self.set_fallback_with(report, None);
     }
 
-    fn set_fallback_with(
-        &self,
-        decided: &[Option<Verdict>],
-        report: &ReportData<'_>,
-        unknown: Option<EventRow>,
-    ) {
+    fn set_fallback_with(&self, report: &ReportData<'_>, unknown: Option<EventRow>) {
         let apart = self.part.separate_part();
-        ConnectionExport {
-            part: &apart,
-            ..*self
-        }
-        .write_rows(decided, report, &HashMap::new());
-
+        self.write_rows_to(&apart, report, &HashMap::new());
         apart.update(|part| part.events.extend(unknown));
         self.part.set_report_if_stopped(&apart);
     }
 
-    /// The TLP of the event as it is there for everybody; of a dry run as it would be.
-    fn event_tlp(&self, wanted: &EventDraft, event: Option<&Event>, plan: &Plan) -> Option<Tlp> {
-        let Some(event) = event else {
-            return Some(wanted.tlp);
-        };
-        let held = Tlp::from_plain_tags(diff::shared_tags(event.tags_with_local_flag()));
-        let added = Tlp::from_plain_tags(plan.head.add_tags.iter().map(String::as_str));
-        held.max(added.filter(|_| self.dry_run))
-    }
-
-    /// Who may see an event: the word of MISP for its distribution.
-    fn describe_audience(&self, wanted: &EventDraft, event: Option<&Event>, plan: &Plan) -> String {
-        if self.is_public() {
-            return "everyone who pulls this feed".to_owned();
-        }
-        let group = event.map_or(
-            wanted.sharing_group.map(|group| group.to_string()),
-            |event| Some(self.part.run.report_text(&event.sharing_group_id)),
-        );
-        let held = event
-            .and_then(|event| event.distribution)
-            .and_then(|held| u64::try_from(held).ok());
-
-        distribution_text(
-            if self.dry_run && plan.head.close {
-                0
-            } else {
-                held.unwrap_or(wanted.distribution)
-            },
-            group,
-        )
-    }
-
     /// Writes every verdict into ledger and report, in place of what was foreseen.
-    pub(super) fn write_report(
-        &self,
-        decided: &[Option<Verdict>],
-        report: &ReportData<'_>,
-        hits: &HashMap<String, Vec<String>>,
-    ) {
+    pub fn write_report(&self, report: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
         let apart = self.part.separate_part();
-        ConnectionExport {
-            part: &apart,
-            ..*self
-        }
-        .write_rows(decided, report, hits);
-
+        self.write_rows_to(&apart, report, hits);
         self.part.merge_part(&apart);
     }
 
-    fn write_rows(
+    fn write_rows_to(
         &self,
-        decided: &[Option<Verdict>],
+        part: &ConnectionReporter,
         report: &ReportData<'_>,
         hits: &HashMap<String, Vec<String>>,
     ) {
-        let ReportData {
-            mapped,
-            outcome,
-            is_stopped,
-            ..
-        } = *report;
+        let export = ConnectionExport { part, ..*self };
+        export.report_event(report);
+        for warning in &report.mapped.warnings {
+            part.warn(warning);
+        }
+        export.report_observables(report, hits);
+        export.report_files(report);
+        export.report_retractions(report);
+    }
 
-        self.report_event(report);
-        mapped
-            .warnings
-            .iter()
-            .for_each(|warning| self.part.warn(warning.clone()));
-        mapped
-            .refused
-            .values()
-            .for_each(|verdict| self.part.record(ItemKind::Observables, verdict, 1));
-        let results = results_by_observable(mapped, outcome);
-        let is_as_wanted = |(verdict, remark): &AttributeResult| {
-            remark.is_none()
-                && matches!(
-                    verdict,
-                    Verdict::Created | Verdict::Updated | Verdict::Unchanged
-                )
-        };
-
-        // An event can be large: it is searched only if something in it is not as it was wanted.
-        let differs = !outcome.iter().all(is_as_wanted);
+    fn report_observables(&self, report: &ReportData<'_>, hits: &HashMap<String, Vec<String>>) {
+        let refused = &report.mapped.refused;
+        let results = report.results_by_observable();
+        // An event can be large: it is searched only if it has to be.
         let held = report
             .after
-            .filter(|_| differs)
+            .filter(|_| report.differs())
             .map(|after| EventIndex::new(after, self.ids));
 
-        for (index, (one, decided)) in self.input.observables.iter().zip(decided).enumerate() {
-            let decided = decided.as_ref().or(mapped.refused.get(&index));
-            let result = self.observable_result(decided, results.get(&index));
-            let (data_type, data) = self.type_and_value(one, index);
-            if let (Verdict::Failed(reason), false) = (&result.verdict, is_stopped) {
-                self.part
-                    .add_failure(format!("{data} ({data_type}): {reason}"));
+        for (index, (ioc, decided)) in self.input.observables.iter().zip(self.decided).enumerate() {
+            let became = results
+                .get(&index)
+                .filter(|_| !refused.contains_key(&index));
+            let became = became.filter(|_| *decided == Decision::Send);
+            let verdict = match (decided.verdict(), became) {
+                (Some(verdict), _) => verdict,
+                (None, Some((_, result))) => result.verdict.clone(),
+                (None, None) => match refused.get(&index) {
+                    Some(verdict) => verdict.clone(),
+                    None => Verdict::Failed("not mapped".to_owned()),
+                },
+            };
+            // What was decided before is in the ledger already.
+            if *decided == Decision::Send {
+                self.part.record(ItemKind::Observables, &verdict, 1);
             }
 
-            let remark = describe_closed_with(one, result.attribute)
+            let (data_type, data) = self.type_and_value(ioc, index);
+            self.name_failure(report, &verdict, || format!("{data} ({data_type})"));
+
+            let draft = became.map(|(draft, _)| *draft);
+            let remark = describe_closed_with(ioc, draft)
                 .into_iter()
-                .chain(result.remark)
+                .chain(became.and_then(|(_, result)| result.describe_remarks()))
                 .reduce(|closed, remark| format!("{closed}; {remark}"));
-            let (attribute, uuid) = result
-                .attribute
-                .map(|wanted| self.describe_attribute(wanted, held.as_ref()))
+            let (attribute, uuid) = draft
+                .map(|draft| self.describe_attribute(draft, held.as_ref()))
                 .unzip();
+            let warninglists = draft.and_then(|draft| hits.get(&draft.value)).cloned();
 
             self.part.show_observable(ObservableRow {
                 data_type,
                 data,
-                verdict: result.verdict.word().to_owned(),
-                reason: result.verdict.reason().map(ToOwned::to_owned).or(remark),
+                verdict: verdict.word().to_owned(),
+                reason: verdict.reason().map(ToOwned::to_owned).or(remark),
                 attribute,
                 uuid: uuid.flatten(),
-                warninglists: result
-                    .attribute
-                    .and_then(|wanted| hits.get(&wanted.value))
-                    .cloned()
-                    .unwrap_or_default(),
+                warninglists: warninglists.unwrap_or_default(),
             });
         }
-
-        self.report_files(decided, report);
-        self.report_retractions(report);
     }
 
-    /// What became of an observable. What was decided before is in the ledger already.
-    fn observable_result<'r>(
+    fn name_failure(
         &self,
-        decided: Option<&Verdict>,
-        result: Option<&(&'r AttributeDraft, &'r AttributeResult)>,
-    ) -> ObservableResult<'r> {
-        if let Some(verdict) = decided {
-            return ObservableResult::without_attribute(verdict.clone());
+        report: &ReportData<'_>,
+        verdict: &Verdict,
+        name: impl FnOnce() -> String,
+    ) {
+        if !report.is_stopped {
+            self.part.name_failure(verdict, name);
         }
-
-        let result = match result {
-            Some((attribute, (verdict, remark))) => ObservableResult {
-                verdict: verdict.clone(),
-                remark: remark.clone(),
-                attribute: Some(attribute),
-            },
-            None => ObservableResult::without_attribute(Verdict::Failed("not mapped".to_owned())),
-        };
-
-        self.part.record(ItemKind::Observables, &result.verdict, 1);
-        result
     }
 
     /// Category and type of an attribute, and its uuid: as the event has it, where that is known to
@@ -516,7 +227,7 @@ impl ConnectionExport<'_> {
         }
 
         // What a dry run would add is not there yet, and gets this uuid all the same.
-        let is_missing = held.is_some() && !self.dry_run;
+        let is_missing = held.is_some() && !self.job.dry_run;
 
         (
             format!("{}/{}", wanted.category, wanted.kind),
@@ -525,80 +236,54 @@ impl ConnectionExport<'_> {
     }
 
     /// The files themselves, beside their hashes.
-    fn report_files(&self, decided: &[Option<Verdict>], report: &ReportData<'_>) {
+    fn report_files(&self, report: &ReportData<'_>) {
         if self.settings.export_attachments == Attachments::Hashes {
             return;
         }
 
-        let ReportData {
-            mapped,
-            outcome,
-            is_stopped,
-            ..
-        } = *report;
-
-        let wanted = &mapped.wanted;
-        let place_of = |one: &AttributeDraft| one.place.as_ref().map(|place| place.object);
-        let object_of: HashMap<usize, Option<Uuid>> = wanted
-            .attributes
-            .iter()
-            .flat_map(|one| one.from.iter().map(move |index| (*index, place_of(one))))
+        let drafts = report.mapped.wanted.attributes.iter();
+        let objects: HashMap<usize, Option<Uuid>> = drafts
+            .flat_map(|draft| draft.from.iter().map(|index| (*index, draft.object())))
             .collect();
-
-        let carriers: HashMap<Option<Uuid>, &AttributeResult> = wanted
-            .attributes
-            .iter()
-            .zip(outcome)
-            .filter(|(attribute, _)| attribute.file.is_some())
-            .map(|(attribute, outcome)| (place_of(attribute), outcome))
+        let carriers: HashMap<Option<Uuid>, &Verdict> = report
+            .wanted_results()
+            .filter(|(draft, _)| draft.file.is_some())
+            .map(|(draft, result)| (draft.object(), &result.verdict))
             .collect();
+        let not_sent = Verdict::Failed(super::NOT_SENT.to_owned());
 
-        for (index, one) in self.input.observables.iter().enumerate() {
-            let is_open = decided.get(index).is_none_or(Option::is_none);
-            let Some(ioc) = one.as_ref().ok().filter(|ioc| is_open && is_file(ioc)) else {
+        for (index, (ioc, decided)) in self.input.observables.iter().zip(self.decided).enumerate() {
+            let Ok(ioc) = ioc else { continue };
+            if *decided != Decision::Send || !is_file(ioc) {
                 continue;
-            };
-            let carrier = object_of
-                .get(&index)
-                .and_then(|object| carriers.get(object));
-            let verdict = mapped
-                .files
-                .get(&index)
-                .cloned()
-                .or_else(|| carrier.map(|(verdict, _)| verdict.clone()));
-
-            let verdict = verdict.unwrap_or_else(|| Verdict::Failed(super::NOT_SENT.to_owned()));
-            self.part.count_fetched(ItemKind::Files, 1);
-            self.part.record(ItemKind::Files, &verdict, 1);
-
-            if let (Verdict::Failed(reason), false) = (&verdict, is_stopped) {
-                let name = ioc
-                    .observable
-                    .attachment
-                    .as_ref()
-                    .map_or("", |attachment| &attachment.name);
-
-                self.part.add_failure(format!(
-                    "{} (the file itself): {reason}",
-                    self.part.run.report_text(name)
-                ));
             }
+            let carrier = || carriers.get(objects.get(&index)?).copied();
+            let verdict = report.mapped.files.get(&index);
+            let verdict = verdict.or_else(carrier).unwrap_or(&not_sent);
+
+            self.part.count_fetched(ItemKind::Files, 1);
+            self.part.record(ItemKind::Files, verdict, 1);
+            self.name_failure(report, verdict, || {
+                let attachment = ioc.observable.attachment.as_ref();
+                let name = attachment.map_or("", |attachment| &attachment.name);
+                format!("{} (the file itself)", self.part.run.report_text(name))
+            });
         }
     }
 
-    pub(super) fn report_retractions(&self, report: &ReportData<'_>) {
+    pub fn report_retractions(&self, report: &ReportData<'_>) {
         // An object counts once: its attributes are one observable.
         let mut counted: BTreeMap<(ItemKind, Uuid), &Verdict> = BTreeMap::new();
 
-        for (retraction, verdict) in report.plan.retractions.iter().zip(report.retracted) {
-            let item = if retraction.is_closing {
+        for (planned, unwanted, verdict) in report.retractions() {
+            let item = if unwanted.is_closing {
                 ItemKind::Closings
             } else {
                 ItemKind::Retractions
             };
 
             let known = counted
-                .entry((item, retraction.object.unwrap_or(retraction.uuid)))
+                .entry((item, planned.object.unwrap_or(planned.uuid)))
                 .or_insert(verdict);
             if verdict.rank() < known.rank() {
                 *known = verdict;
@@ -610,74 +295,48 @@ impl ConnectionExport<'_> {
             self.part.record(item, verdict, 1);
         }
 
-        for (retraction, verdict) in report.plan.retractions.iter().zip(report.retracted) {
-            if matches!(retraction.act, RetractAction::Skip(_)) && self.input.is_shared() {
+        for (planned, unwanted, verdict) in report.retractions() {
+            if matches!(planned.action, Action::Skip(_)) && self.input.is_shared() {
                 // It may be of an observable that this organisation does not see in TheHive.
                 self.part.count_left_out("retractions", 1);
                 continue;
             }
-            let value = self.part.run.report_text(&retraction.value);
 
-            if let (Verdict::Failed(reason), false) = (verdict, report.is_stopped) {
-                let doing = if retraction.is_closing {
-                    "closing"
-                } else {
-                    "retracting"
-                };
-
-                self.part.add_failure(format!("{doing} {value}: {reason}"));
-            }
-
-            let closed = retraction.is_closing.then(|| CLOSED.to_owned());
+            let value = self.part.run.report_text(&unwanted.value);
+            let (doing, closed) = if unwanted.is_closing {
+                (
+                    "closing",
+                    Some("it may not go out any more: for its organisation only"),
+                )
+            } else {
+                ("retracting", None)
+            };
+            self.name_failure(report, verdict, || format!("{doing} {value}"));
 
             self.part.show_retraction(RetractionRow {
-                uuid: retraction.uuid.to_string(),
-                attribute: self.part.run.report_text(&retraction.attribute),
+                uuid: planned.uuid.to_string(),
+                attribute: self.part.run.report_text(&unwanted.attribute),
                 value,
                 verdict: verdict.word().to_owned(),
-                reason: verdict
-                    .reason()
-                    .map(ToOwned::to_owned)
-                    .or_else(|| closed.clone()),
+                reason: verdict.reason().or(closed).map(ToOwned::to_owned),
             });
         }
     }
 
-    /// Proposals of other organisations wait for a decision in MISP, and nobody looks there without
-    /// being told. To an event that no other organisation sees, none makes any.
-    pub(super) fn count_proposals(&self, misp: &Misp, done: &ExportResult) {
-        if done
-            .after
-            .as_ref()
-            .is_none_or(|after| after.event.distribution == Some(0))
-        {
-            return;
-        }
-
-        let event = &done.mapped.wanted.uuid;
-        let is_ours = |uuid: &Uuid| self.ids.is_case_part(event, uuid);
-        match misp.ask_server(|server| server.count_proposals(event, &is_ours)) {
-            Ok(open) => self.part.update(|part| part.proposals = open),
-            Err(error) => self.part.warn(format!(
-                "whether there are open proposals is not known: {error:#}"
-            )),
-        }
-    }
-
     /// Type and value of an observable, or of what stands in its place.
-    pub(super) fn type_and_value(
+    fn type_and_value(
         &self,
-        one: &Result<case::CaseObservable, String>,
+        ioc: &Result<CaseObservable, String>,
         index: usize,
     ) -> (String, String) {
-        let Ok(ioc) = one else {
+        let Ok(ioc) = ioc else {
             return ("no observable".to_owned(), format!("element {}", index + 1));
         };
         let observable = &ioc.observable;
-        let value = observable
-            .attachment
-            .as_ref()
-            .map_or(&observable.data, |attachment| &attachment.name);
+        let value = match &observable.attachment {
+            Some(attachment) => &attachment.name,
+            None => &observable.data,
+        };
         (
             self.part.run.report_text(&observable.data_type),
             self.part.run.report_text(value),
@@ -685,106 +344,18 @@ impl ConnectionExport<'_> {
     }
 }
 
-/// The word of MISP for a distribution, with the sharing group of an event that has one.
-pub(super) fn distribution_text(distribution: u64, group: Option<String>) -> String {
-    let group = group.filter(|group| !["", "0"].contains(&group.as_str()));
-    match distribution {
-        0 => "your organisation only".to_owned(),
-        1 => "this community only".to_owned(),
-        2 => "connected communities".to_owned(),
-        3 => "all communities".to_owned(),
-        4 => group.map_or("a sharing group".to_owned(), |group| {
-            format!("sharing group {group}")
-        }),
-        other => format!("distribution {other}"),
-    }
-}
-
-/// What became of one observable.
-struct ObservableResult<'a> {
-    verdict: Verdict,
-    remark: Option<String>,
-    attribute: Option<&'a AttributeDraft>,
-}
-
-impl ObservableResult<'_> {
-    fn without_attribute(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            remark: None,
-            attribute: None,
-        }
-    }
-}
-
 /// That an observable is one attribute with a stricter one, if it is.
 fn describe_closed_with(
-    observable: &Result<case::CaseObservable, String>,
-    attribute: Option<&AttributeDraft>,
+    ioc: &Result<CaseObservable, String>,
+    draft: Option<&AttributeDraft>,
 ) -> Option<String> {
-    let is_stricter = |wanted: &&AttributeDraft| {
-        wanted.tlp.forbids_sharing() && observable.as_ref().is_ok_and(|ioc| ioc.tlp < wanted.tlp)
-    };
-    let wanted = attribute.filter(is_stricter)?;
+    let (ioc, draft) = (ioc.as_ref().ok()?, draft?);
+    let is_stricter = draft.tlp.forbids_sharing() && ioc.tlp < draft.tlp;
 
-    Some(format!(
-        "one attribute with an IOC that is {}, and as closed as that",
-        wanted.tlp.word()
-    ))
-}
-
-/// What each observable became. One that became several attributes takes the first verdict of
-/// [`Verdict::rank`].
-fn results_by_observable<'a>(
-    mapped: &'a MappedEvent,
-    outcome: &'a [AttributeResult],
-) -> HashMap<usize, (&'a AttributeDraft, &'a AttributeResult)> {
-    let mut became: HashMap<usize, (&AttributeDraft, &AttributeResult)> = HashMap::new();
-
-    for (attribute, outcome) in mapped.wanted.attributes.iter().zip(outcome) {
-        for index in &attribute.from {
-            let known = became.entry(*index).or_insert((attribute, outcome));
-            if outcome.0.rank() < known.1.0.rank() {
-                *known = (attribute, outcome);
-            }
-        }
-    }
-
-    became
-}
-
-/// How many attributes an event holds that are not deleted.
-pub(super) fn count_live(held: &EventContent) -> usize {
-    held.attributes
-        .iter()
-        .filter(|attribute| attribute.deleted != Some(true))
-        .count()
-}
-
-/// The first of several names, and how many more there are.
-pub(super) fn join_first(names: &[&str]) -> String {
-    let first = names
-        .iter()
-        .take(NAMED)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-
-    match names.len().saturating_sub(NAMED) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_names_the_event() {
-        assert_eq!(
-            Server::event_url(&"https://h/misp/".parse().unwrap(), &Uuid::nil()),
-            "https://h/misp/events/view/00000000-0000-0000-0000-000000000000"
-        );
-    }
+    is_stricter.then(|| {
+        format!(
+            "one attribute with an IOC that is {}, and as closed as that",
+            draft.tlp.word()
+        )
+    })
 }

@@ -9,12 +9,15 @@ use uuid::Uuid;
 use super::diff::EventIndex;
 use super::draft::EventDraft;
 use super::options::RemovedIocPolicy;
-use super::plan::{DiffContext, RetainedAttribute};
+use super::plan::{Action, DiffContext, Planned, Subject, Unwanted};
+use super::reporting::NAMED;
+use super::verdicts::SkipRule;
 use crate::misp::EventContent;
 use crate::misp::changes::AttributePatch;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::wire::Attribute;
 use crate::secret::truncate_text;
+use crate::text::join_first;
 use crate::types::equal;
 
 /// What ends the comment of a retracted attribute. Only what ends so is brought back.
@@ -34,70 +37,20 @@ const SHARE: usize = 20;
 /// The longest comment that is kept before the mark, in characters: MISP stores 65,535 bytes.
 const LONGEST_COMMENT: usize = 10_000;
 
-/// What becomes of an attribute that is wanted no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retraction {
-    /// The attribute.
-    pub uuid: Uuid,
-    /// The object it is in.
-    pub object: Option<Uuid>,
-    /// Category and type.
-    pub attribute: String,
-    /// Its value.
-    pub value: String,
-    /// What is done.
-    pub act: RetractAction,
-    /// True if it stays an IOC of the case, and is only closed, since it may not go out any more.
-    pub is_closing: bool,
-}
-
-/// What is done with an attribute that is wanted no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RetractAction {
-    /// It is marked as retracted.
-    Change(AttributePatch),
-    /// It is taken out: a feed shows everything to everyone.
-    Remove,
-    /// It is left, by this rule.
-    Skip(String),
-    /// It was retracted before.
-    Done,
-}
-
-impl Retraction {
-    fn new(attribute: &Attribute, uuid: Uuid, object: Option<Uuid>, act: RetractAction) -> Self {
-        let category = format!("{}/{}", attribute.category, attribute.kind);
-        Self {
-            uuid,
-            object,
-            attribute: category,
-            value: attribute.value.clone(),
-            act,
-            is_closing: false,
-        }
-    }
-
-    /// True if something is to be written for it.
-    #[must_use]
-    pub fn needs_write(&self) -> bool {
-        matches!(self.act, RetractAction::Change(_) | RetractAction::Remove)
-    }
-}
-
 /// True for an attribute that an export retracted, as its comment says.
-pub(super) fn is_retracted(attribute: &Attribute) -> bool {
+pub fn is_retracted(attribute: &Attribute) -> bool {
     attribute.comment.trim_end().ends_with(MARK)
 }
 
 /// A message from outside as a comment that no export takes for one of a retraction; and whether it
 /// had the mark.
-pub(super) fn neutralise_mark(message: &str) -> (String, bool) {
+pub fn neutralise_mark(message: &str) -> (String, bool) {
     (message.replace(MARK, NO_MARK), message.contains(MARK))
 }
 
 /// A comment without the mark at its end, and whether the attribute was for detection before it was
 /// retracted.
-pub(super) fn strip_mark(comment: &str) -> (String, bool) {
+pub fn strip_mark(comment: &str) -> (String, bool) {
     let comment = comment.trim_end();
     let comment = comment.strip_suffix(MARK).unwrap_or(comment).trim_end();
     let before = [QUIET, QUIET_DELETED]
@@ -110,7 +63,7 @@ pub(super) fn strip_mark(comment: &str) -> (String, bool) {
 }
 
 /// True if the comment tells that the attribute was not for detection when an export deleted it.
-pub(super) fn was_quiet_when_deleted(comment: &str) -> bool {
+pub fn was_quiet_when_deleted(comment: &str) -> bool {
     comment
         .trim_end()
         .strip_suffix(MARK)
@@ -133,34 +86,37 @@ fn marked_comment(attribute: &Attribute, removed: RemovedIocPolicy) -> String {
 }
 
 /// All retractions of an event, and what a person has to act on.
-pub(super) fn plan_all(
+pub fn plan_all(
     wanted: &EventDraft,
-    held: &EventContent,
+    index: &EventIndex<'_>,
     rules: &DiffContext<'_>,
-) -> (Vec<Retraction>, Vec<String>) {
-    let index = EventIndex::new(held, rules.ids);
+) -> (Vec<Planned>, Vec<String>) {
+    let held = index.held;
     let mut retractions: Vec<_> = wanted
         .withheld
         .iter()
-        .filter_map(|attribute| withdraw_withheld(attribute, held, &index, rules))
+        .filter_map(|draft| withdraw_withheld(draft, index, rules))
         .collect();
 
-    let is_exposed = rules.is_public && wanted.tlp.forbids_sharing();
-
-    if is_exposed {
+    if rules.is_public && wanted.tlp.forbids_sharing() {
         // No guard holds here: what stays can be read by everyone.
         let all = find_unwanted(wanted, held, &|uuid| {
             rules.ids.is_case_part(&held.uuid(), uuid)
-        })
-        .into_iter();
-        retractions.extend(all.map(|(uuid, one)| {
-            Retraction::new(one, uuid, held.object_of(one), RetractAction::Remove)
-        }));
+        });
+        let remove = |(uuid, attribute)| retract(held, uuid, attribute, Action::Remove);
+        retractions.extend(all.into_iter().map(remove));
+
+        let mut alarms = describe_exposure(&retractions);
+        alarms.push(format!(
+            "the case is {} now, and the title of its event can be read by everyone who pulls \
+             this feed: remove the event's file if it must not be",
+            wanted.tlp.word()
+        ));
+        return (retractions, alarms);
     }
 
-    let mut alarms = describe_exposure(&retractions, wanted, is_exposed);
-
-    if rules.is_case && !is_exposed {
+    let mut alarms = describe_exposure(&retractions);
+    if rules.is_case {
         let (dropped, alarm) = retract_dropped(wanted, held, rules);
         retractions.extend(dropped);
         alarms.extend(alarm);
@@ -169,36 +125,33 @@ pub(super) fn plan_all(
     (retractions, alarms)
 }
 
-/// What a feed showed, or shows, to everyone though its TLP forbids that.
-fn describe_exposure(
-    retractions: &[Retraction],
-    wanted: &EventDraft,
-    is_exposed: bool,
-) -> Vec<String> {
-    let mut alarms = Vec::new();
+/// What is done with an attribute that is there and that is wanted no more.
+fn retract(held: &EventContent, uuid: Uuid, attribute: &Attribute, action: Action) -> Planned {
+    let unwanted = Unwanted {
+        attribute: format!("{}/{}", attribute.category, attribute.kind),
+        value: attribute.value.clone(),
+        is_closing: false,
+    };
+    let object = held.object_of(attribute);
+
+    Planned::new(uuid, object, Subject::Unwanted(unwanted), action)
+}
+
+/// What a feed showed to everyone though its TLP forbids that.
+fn describe_exposure(retractions: &[Planned]) -> Vec<String> {
     let exposed = retractions
         .iter()
-        .filter(|one| one.act == RetractAction::Remove)
+        .filter(|planned| planned.action == Action::Remove)
         .count();
 
-    if exposed > 0 {
-        alarms.push(format!(
+    let alarm = (exposed > 0).then(|| {
+        format!(
             "{exposed} attributes were exported before their TLP forbade it: they are taken out \
-             of the feed now, but \
-             whoever pulled it before has them"
-        ));
-    }
+             of the feed now, but whoever pulled it before has them"
+        )
+    });
 
-    if is_exposed {
-        alarms.push(format!(
-            "the case is {} now, and the title of its event can be read by everyone who pulls \
-             this feed: remove the event's \
-             file if it must not be",
-            wanted.tlp.word()
-        ));
-    }
-
-    alarms
+    alarm.into_iter().collect()
 }
 
 /// The retractions of what is no IOC of the case any more, and the alarm if they are too many at
@@ -207,16 +160,15 @@ fn retract_dropped(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,
-) -> (Vec<Retraction>, Option<String>) {
+) -> (Vec<Planned>, Option<String>) {
     let dropped = find_unwanted(wanted, held, &|uuid| {
         rules.ids.is_this_side_part(&held.uuid(), uuid)
     });
     // Whatever people made of it since, it is not retracted a second time.
-    let is_done = |attribute: &&Attribute| attribute.comment.contains(MARK);
-    let is_doubtful = |attribute: &&Attribute| {
-        wanted
-            .doubts
-            .may_match(&attribute.value, held.object_of(attribute).is_some())
+    let is_done = |attribute: &Attribute| attribute.comment.contains(MARK);
+    let is_doubtful = |attribute: &Attribute| {
+        let is_in_object = held.object_of(attribute).is_some();
+        wanted.doubts.may_match(&attribute.value, is_in_object)
     };
 
     // An object counts once: its attributes are one observable.
@@ -227,33 +179,41 @@ fn retract_dropped(
         .collect();
 
     let rule = reason_to_keep(open.len(), held, rules);
-    let is_held_back = !open.is_empty() && rules.removed != RemovedIocPolicy::Keep;
 
-    let alarm = rule.as_ref().filter(|_| is_held_back).and_then(|rule| {
-        let values: Vec<_> = dropped
-            .iter()
-            .filter(|(_, one)| !is_done(one))
-            .map(|(_, one)| one.value.as_str())
-            .collect();
+    // The other rules are told by the ledger; too many at once is for somebody to look at.
+    let alarm = match &rule {
+        Some(rule @ SkipRule::MoreThan(_)) => {
+            let values = dropped
+                .iter()
+                .filter(|(_, attribute)| !is_done(attribute))
+                .map(|(_, attribute)| truncate_text(&attribute.value, 100));
+            let values: Vec<_> = values.collect();
 
-        describe_mass_retraction(rule, &values)
-    });
+            Some(format!(
+                "{} attributes are no IOCs of the case any more, {rule}: nothing is retracted; \
+                 check the case, then change these in MISP: {}",
+                values.len(),
+                join_first(&values, NAMED)
+            ))
+        }
+        _ => None,
+    };
 
-    let retract = |(uuid, attribute): (Uuid, &Attribute)| {
-        let act = match &rule {
-            _ if is_done(&attribute) => RetractAction::Done,
-            Some(rule) => RetractAction::Skip(rule.clone()),
-            None if is_doubtful(&attribute) => RetractAction::Skip(UNMAPPED.to_owned()),
-            None => RetractAction::Change(AttributePatch {
+    let plan = |(uuid, attribute): (Uuid, &Attribute)| {
+        let action = match &rule {
+            _ if is_done(attribute) => Action::Leave,
+            Some(rule) => Action::Skip(rule.clone()),
+            None if is_doubtful(attribute) => Action::Skip(SkipRule::MayBeUnmapped),
+            None => Action::Change(AttributePatch {
                 close: needs_restricting(attribute, wanted, rules),
                 ..retraction_patch(attribute, rules.removed)
             }),
         };
 
-        Retraction::new(attribute, uuid, held.object_of(attribute), act)
+        retract(held, uuid, attribute, action)
     };
 
-    (dropped.iter().copied().map(retract).collect(), alarm)
+    (dropped.iter().copied().map(plan).collect(), alarm)
 }
 
 /// True for an attribute that would be released if somebody raised the distribution of an event
@@ -264,38 +224,33 @@ fn needs_restricting(attribute: &Attribute, wanted: &EventDraft, rules: &DiffCon
 
 /// What of ours is not edited otherwise and is closed with its case, whatever became of it:
 /// retracted, or there under another uuid than it would have now.
-pub(super) fn restrict_unedited(
+pub fn restrict_unedited(
     wanted: &EventDraft,
     held: &EventContent,
     edited: &HashSet<Uuid>,
     rules: &DiffContext<'_>,
-) -> Vec<RetainedAttribute> {
+) -> Vec<Planned> {
     let event = held.uuid();
-
-    let of = |attribute: &Attribute| {
-        let uuid = Uuid::parse_str(&attribute.uuid)
-            .ok()
-            .filter(|uuid| rules.ids.is_case_part(&event, uuid))?;
-        let is_wanted =
+    let restrict = |(uuid, attribute): (Uuid, &Attribute)| {
+        let is_open =
             attribute.deleted != Some(true) && needs_restricting(attribute, wanted, rules);
-        let change = AttributePatch {
+        let is_ours = rules.ids.is_case_part(&event, &uuid) && !edited.contains(&uuid);
+        let patch = AttributePatch {
             close: true,
             is_reason: true,
             ..AttributePatch::default()
         };
+        let object = held.object_of(attribute);
 
-        (is_wanted && !edited.contains(&uuid)).then(|| RetainedAttribute {
-            uuid,
-            object: held.object_of(attribute),
-            change,
-        })
+        (is_open && is_ours)
+            .then(|| Planned::new(uuid, object, Subject::Retained, Action::Change(patch)))
     };
 
-    held.attributes.iter().filter_map(of).collect()
+    held.attributes_by_uuid().filter_map(restrict).collect()
 }
 
 /// Objects of ours that are closed: with their case, or since what they are made of is.
-pub(super) fn objects_to_restrict(
+pub fn objects_to_restrict(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,
@@ -303,21 +258,14 @@ pub(super) fn objects_to_restrict(
     if rules.is_public {
         return BTreeSet::new();
     }
-    let open = wanted.attributes.iter().filter(|one| !one.is_closed);
-    let open: HashSet<Uuid> = open
-        .filter_map(|one| Some(one.place.as_ref()?.object))
+    let open = wanted.attributes.iter().filter(|draft| !draft.is_closed);
+    let open: HashSet<Uuid> = open.filter_map(AttributeDraft::object).collect();
+    let of_iocs = wanted.objects.iter().copied();
+    let of_withheld = wanted.withheld.iter().filter_map(AttributeDraft::object);
+    let closed: HashSet<Uuid> = of_iocs
+        .filter(|object| !open.contains(object))
+        .chain(of_withheld)
         .collect();
-    let of_iocs = wanted
-        .objects
-        .iter()
-        .map(|object| object.uuid)
-        .filter(|object| !open.contains(object));
-
-    let of_withheld = wanted
-        .withheld
-        .iter()
-        .filter_map(|one| Some(one.place.as_ref()?.object));
-    let closed: HashSet<Uuid> = of_iocs.chain(of_withheld).collect();
     let is_closed = |uuid: &&Uuid| {
         rules.ids.is_case_part(&held.uuid(), uuid)
             && (wanted.tlp.forbids_sharing() || closed.contains(*uuid))
@@ -330,72 +278,30 @@ pub(super) fn objects_to_restrict(
         .collect()
 }
 
-/// Too many at once is something that somebody has to look at; the other rules are told by the
-/// ledger.
-fn describe_mass_retraction(rule: &str, values: &[&str]) -> Option<String> {
-    const NAMED: usize = 10;
-
-    rule.starts_with(TOO_MANY).then(|| {
-        let first: Vec<_> = values
-            .iter()
-            .take(NAMED)
-            .map(|value| truncate_text(value, 100))
-            .collect();
-
-        let more = values.len().saturating_sub(NAMED);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-
-        format!(
-            "{} attributes are no IOCs of the case any more, {rule}: nothing is retracted; check \
-             the case, then change these \
-             in MISP: {}{more}",
-            values.len(),
-            first.join(", ")
-        )
-    })
-}
-
-/// Why what is like an IOC that could not be mapped stays.
-const UNMAPPED: &str = "it may be an IOC of the case that could not be mapped";
-
-const TOO_MANY: &str = "more than";
-
-fn reason_to_keep(open: usize, held: &EventContent, rules: &DiffContext<'_>) -> Option<String> {
-    let event = held.uuid();
-    let is_live = |attribute: &&Attribute| {
-        attribute.deleted != Some(true)
-            && Uuid::parse_str(&attribute.uuid)
-                .is_ok_and(|uuid| rules.ids.is_this_side_part(&event, &uuid))
-    };
-
-    let live: HashSet<_> = held
-        .attributes
-        .iter()
-        .filter(is_live)
-        .map(|one| {
-            held.object_of(one)
-                .map_or_else(|| one.uuid.clone(), |object| object.to_string())
-        })
-        .collect();
-
-    let live = live.len();
-    let most = FEW.max(live * SHARE / 100);
-
-    match rules.whole {
-        _ if rules.removed == RemovedIocPolicy::Keep => Some("removed_iocs is keep".to_owned()),
-        Err(why) => Some(why.to_owned()),
-        Ok(()) if open > most => Some(format!("{TOO_MANY} {most} at once")),
-        Ok(()) => None,
+/// Why nothing is retracted, where it is not; `open` is how much there is to retract.
+fn reason_to_keep(open: usize, held: &EventContent, rules: &DiffContext<'_>) -> Option<SkipRule> {
+    if rules.removed == RemovedIocPolicy::Keep {
+        return Some(SkipRule::RemovedIocsAreKept);
     }
+    if let Err(rule) = rules.whole {
+        return Some(rule.clone());
+    }
+
+    let event = held.uuid();
+    let live: HashSet<Uuid> = held
+        .attributes_by_uuid()
+        .filter(|(_, attribute)| attribute.deleted != Some(true))
+        .filter(|(uuid, _)| rules.ids.is_this_side_part(&event, uuid))
+        .map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(uuid))
+        .collect();
+    let most = FEW.max(live.len() * SHARE / 100);
+
+    (open > most).then_some(SkipRule::MoreThan(most))
 }
 
 /// What the other side of a shared case has there, this one does not want, and stays: each
 /// attribute, an object once.
-pub(super) fn find_brought(
+pub fn find_brought(
     wanted: &EventDraft,
     held: &EventContent,
     rules: &DiffContext<'_>,
@@ -405,9 +311,10 @@ pub(super) fn find_brought(
     }
     let brought = find_unwanted(wanted, held, &|uuid| {
         rules.ids.is_other_side_part(&held.uuid(), uuid)
-    })
-    .into_iter();
-    let live = brought.filter(|(_, one)| one.deleted != Some(true) && !one.comment.contains(MARK));
+    });
+    let live = brought.into_iter().filter(|(_, attribute)| {
+        attribute.deleted != Some(true) && !attribute.comment.contains(MARK)
+    });
     live.map(|(uuid, attribute)| held.object_of(attribute).unwrap_or(uuid))
         .collect()
 }
@@ -419,12 +326,11 @@ fn find_unwanted<'a>(
     is_ours: &dyn Fn(&Uuid) -> bool,
 ) -> Vec<(Uuid, &'a Attribute)> {
     let iocs = || wanted.attributes.iter().chain(&wanted.spared);
-    let attributes = iocs().chain(&wanted.withheld);
-    let mut known: HashSet<Uuid> = attributes.map(|attribute| attribute.uuid).collect();
-    known.extend(wanted.kept.iter().map(|attribute| attribute.uuid));
+    let known = wanted.drafts().chain(&wanted.spared);
+    let known: HashSet<Uuid> = known.map(|draft| draft.uuid).collect();
     let is_open =
-        |attribute: &&Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
-    let is_link = |attribute: &&Attribute| {
+        |attribute: &Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
+    let is_link = |attribute: &Attribute| {
         attribute.kind == "link"
             && attribute.category == "Internal reference"
             && attribute.to_ids == Some(false)
@@ -434,13 +340,13 @@ fn find_unwanted<'a>(
     // observable was of another type, written otherwise, or when its object did not have the hash
     // yet by which it is called now.
     let mut values: HashMap<(&str, String), bool> = HashMap::new();
-    for one in iocs().filter(|one| one.to_ids || one.place.is_none()) {
+    for draft in iocs().filter(|draft| draft.to_ids || draft.place.is_none()) {
         *values
-            .entry((one.kind.as_str(), equal::equality_key(&one.value)))
-            .or_default() |= one.place.is_none();
+            .entry((draft.kind.as_str(), equal::equality_key(&draft.value)))
+            .or_default() |= draft.place.is_none();
     }
 
-    let is_value = |attribute: &&Attribute| {
+    let is_value = |attribute: &Attribute| {
         let is_loose = values.get(&(
             attribute.kind.as_str(),
             equal::equality_key(&attribute.value),
@@ -448,16 +354,10 @@ fn find_unwanted<'a>(
         is_loose.is_some_and(|is_loose| *is_loose || held.object_of(attribute).is_some())
     };
 
-    let of_event = held
-        .attributes
-        .iter()
-        .filter(|one| is_open(one) && !is_link(one) && !is_value(one));
-
-    of_event
-        .filter_map(|attribute| {
-            let uuid = Uuid::parse_str(&attribute.uuid).ok()?;
-            (is_ours(&uuid) && !known.contains(&uuid)).then_some((uuid, attribute))
-        })
+    held.attributes_by_uuid()
+        .filter(|(uuid, _)| !known.contains(uuid))
+        .filter(|(_, attribute)| is_open(attribute) && !is_link(attribute) && !is_value(attribute))
+        .filter(|(uuid, _)| is_ours(uuid))
         .collect()
 }
 
@@ -484,38 +384,32 @@ fn retraction_patch(attribute: &Attribute, removed: RemovedIocPolicy) -> Attribu
 /// its TLP, and for its own organisation only. That retracts nothing, so it needs no guard.
 fn withdraw_withheld(
     wanted: &AttributeDraft,
-    held: &EventContent,
     index: &EventIndex<'_>,
     rules: &DiffContext<'_>,
-) -> Option<Retraction> {
+) -> Option<Planned> {
     let attribute = index.get(&wanted.uuid)?;
-    let object = held.object_of(attribute);
+    let withdraw = |action| retract(index.held, wanted.uuid, attribute, action);
 
     if rules.is_public && (wanted.tlp.forbids_sharing() || rules.is_case) {
-        return Some(Retraction::new(
-            attribute,
-            wanted.uuid,
-            object,
-            RetractAction::Remove,
-        ));
+        return Some(withdraw(Action::Remove));
     }
-
     if attribute.deleted == Some(true) {
         return None;
     }
-    let mut tightened = index.tightening_patch(wanted, attribute, rules);
-    tightened.close = attribute.distribution != Some(0);
-    tightened.is_reason |= tightened.close;
-    let act = if tightened.is_reason {
-        RetractAction::Change(tightened)
-    } else {
-        RetractAction::Done
-    };
 
-    Some(Retraction {
-        is_closing: true,
-        ..Retraction::new(attribute, wanted.uuid, object, act)
-    })
+    let mut patch = index.tightening_patch(wanted, attribute, rules);
+    patch.close = attribute.distribution != Some(0);
+    patch.is_reason |= patch.close;
+    let mut planned = withdraw(if patch.is_reason {
+        Action::Change(patch)
+    } else {
+        Action::Leave
+    });
+    if let Subject::Unwanted(unwanted) = &mut planned.subject {
+        unwanted.is_closing = true;
+    }
+
+    Some(planned)
 }
 
 #[cfg(test)]

@@ -11,28 +11,15 @@ use super::connection::ConnectionExport;
 use super::draft::EventDraft;
 use crate::ids::Ids;
 use crate::misp::EventContent;
-use crate::misp::draft::AttributeDraft;
-use crate::misp::wire::Attribute;
-use crate::report::ledger::Verdict;
 use crate::text::format_count;
-use crate::types::MispCapabilities;
 
 impl ConnectionExport<'_> {
     /// What is wanted, as the other side of a shared case put it there, where it did.
-    pub(super) fn adopt_other_side(
-        &self,
-        wanted: EventDraft,
-        held: Option<&EventContent>,
-        decided: &[Option<Verdict>],
-        types: &MispCapabilities,
-    ) -> EventDraft {
+    pub fn adopt_other_side(&self, wanted: EventDraft, held: Option<&EventContent>) -> EventDraft {
         let (Some(held), Some(beside)) = (held, self.ids.other_side()) else {
             return wanted;
         };
-        let uuids = held
-            .attributes
-            .iter()
-            .filter_map(|one| Uuid::parse_str(&one.uuid).ok());
+        let uuids = held.attributes_by_uuid().map(|(uuid, _)| uuid);
         let mut uuids = uuids.chain(held.objects.values().copied());
         if !uuids.any(|uuid| beside.is_this_side_part(&wanted.uuid, &uuid)) {
             return wanted;
@@ -42,7 +29,7 @@ impl ConnectionExport<'_> {
             ids: &beside,
             ..*self
         }
-        .map_case(decided, types, wanted.uuid)
+        .map_case(wanted.uuid)
         .wanted;
 
         wanted.adopt_other_uuids(&theirs, held, (self.ids, &beside))
@@ -50,12 +37,12 @@ impl ConnectionExport<'_> {
 
     /// What organisations of TheHive added that the case is shared with, or was: its owner neither
     /// sees nor takes it back.
-    pub(super) fn report_brought_items(&self, number: usize) {
+    pub fn report_brought_items(&self, number: usize) {
         if number == 0 || !self.input.is_owner {
             return;
         }
 
-        let told = format!(
+        let remark = format!(
             "{} in the event came from other organisations of TheHive that the case is or was \
              shared with, and \
              nothing takes them back: what must not stay is to be changed in MISP",
@@ -67,9 +54,9 @@ impl ConnectionExport<'_> {
         );
 
         if self.input.is_shared() {
-            self.part.warn(told)
+            self.part.warn(remark)
         } else {
-            self.part.add_note(told)
+            self.part.add_note(remark)
         }
     }
 }
@@ -78,7 +65,6 @@ impl EventDraft {
     /// The same with the uuids of the other side of a shared case, where that put something there
     /// and this one did not: `beside` is what it would want of the same observables. What both see
     /// is there once, whoever brought it.
-    #[must_use]
     pub fn adopt_other_uuids(
         mut self,
         beside: &Self,
@@ -89,49 +75,29 @@ impl EventDraft {
             self.resolve_uuids(Some(held), &HashSet::new(), ids),
             beside.resolve_uuids(Some(held), &HashSet::new(), theirs),
         );
-        let uuid = |attribute: &Attribute| {
-            Some((
-                Uuid::parse_str(&attribute.uuid).ok()?,
-                attribute.deleted != Some(true),
-            ))
-        };
-
-        let attributes: HashMap<Uuid, bool> = held.attributes.iter().filter_map(uuid).collect();
+        let attributes: HashMap<Uuid, bool> = held
+            .attributes_by_uuid()
+            .map(|(uuid, attribute)| (uuid, attribute.deleted != Some(true)))
+            .collect();
         let objects: HashSet<Uuid> = held.objects.values().copied().collect();
         let mut moved = HashMap::new();
         let of_both = own.objects.iter().zip(&theirs.objects);
         for (object, (own, theirs)) in self.objects.iter_mut().zip(of_both) {
-            if !objects.contains(&own.uuid) && objects.contains(&theirs.uuid) {
-                moved.insert(object.uuid, theirs.uuid);
-                object.uuid = theirs.uuid;
+            if !objects.contains(own) && objects.contains(theirs) {
+                moved.insert(*object, *theirs);
+                *object = *theirs;
             }
         }
 
-        let all = |wanted: &'_ Self| -> Vec<AttributeDraft> {
-            wanted
-                .attributes
-                .iter()
-                .chain(&wanted.withheld)
-                .chain(&wanted.kept)
-                .cloned()
-                .collect()
-        };
-
-        let of_both = all(&own).into_iter().zip(all(&theirs));
-        let attributes_of_all = self
-            .attributes
-            .iter_mut()
-            .chain(&mut self.withheld)
-            .chain(&mut self.kept);
-
-        for (attribute, (own, theirs)) in attributes_of_all.zip(of_both) {
+        let of_both = own.drafts().zip(theirs.drafts());
+        for (attribute, (own, theirs)) in self.drafts_mut().zip(of_both) {
             // One that is live goes before one that is not, and either before none.
             if attributes.get(&theirs.uuid) > attributes.get(&own.uuid) && theirs.value == own.value
             {
                 attribute.uuid = theirs.uuid;
             }
             if let (Some(file), Some(own), Some(theirs)) =
-                (&mut attribute.file, own.file, theirs.file)
+                (&mut attribute.file, &own.file, &theirs.file)
                 && attributes.get(&theirs.other) > attributes.get(&own.other)
             {
                 file.other = theirs.other;

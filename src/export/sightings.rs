@@ -7,17 +7,19 @@ use uuid::Uuid;
 
 use super::connection::{ConnectionExport, ExportResult};
 use super::mapping::CaseLink;
-use super::reporting::join_first;
+use super::reporting::NAMED;
+use super::verdicts::SkipRule;
 use crate::config::Warninglists;
-use crate::misp::Misp;
 use crate::misp::draft::AttributeDraft;
+use crate::misp::{EventContent, Misp};
 use crate::report::ledger::{ItemKind, Verdict};
+use crate::text::join_first;
 use crate::time;
 
 impl ConnectionExport<'_> {
     /// Whether the event links to the page of its case.
-    pub(super) fn case_link(&self) -> CaseLink<'_> {
-        match self.url {
+    pub fn case_link(&self) -> CaseLink<'_> {
+        match &self.job.url {
             _ if !self.settings.export_case_url => CaseLink::No,
             _ if self.is_public() => CaseLink::Public,
             Some(url) => CaseLink::To(url),
@@ -27,15 +29,15 @@ impl ConnectionExport<'_> {
 
     /// The warninglists of this MISP that have one of the values. That they cannot be asked stops
     /// nothing. In a dry run they are not: nothing of the case goes out then.
-    pub(super) fn check_warninglists(
+    pub fn check_warninglists(
         &self,
         misp: &Misp,
         done: &ExportResult,
     ) -> HashMap<String, Vec<String>> {
         let attributes = &done.mapped.wanted.attributes;
         let is_off = self.settings.warninglists == Warninglists::Off
-            || self.dry_run
-            || self.network.clock().is_over();
+            || self.job.dry_run
+            || self.job.network.clock().is_over();
         if is_off || attributes.is_empty() || done.stopped.is_some() {
             return HashMap::new();
         }
@@ -54,7 +56,7 @@ impl ConnectionExport<'_> {
             HashMap::new()
         });
 
-        let of = |attribute: &AttributeDraft| -> Vec<String> {
+        let lists_of = |attribute: &AttributeDraft| -> Vec<String> {
             attribute
                 .value_parts()
                 .filter_map(|part| hits.get(part))
@@ -64,7 +66,7 @@ impl ConnectionExport<'_> {
         };
 
         let hits: HashMap<String, Vec<String>> = iocs()
-            .map(|attribute| (attribute.value.clone(), of(attribute)))
+            .map(|attribute| (attribute.value.clone(), lists_of(attribute)))
             .filter(|(_, lists)| !lists.is_empty())
             .collect();
 
@@ -79,10 +81,9 @@ impl ConnectionExport<'_> {
                 .collect();
 
             named.sort_unstable();
-            let named: Vec<_> = named.iter().map(String::as_str).collect();
             self.part.warn(format!(
                 "on warninglists of this MISP: {}",
-                join_first(&named)
+                join_first(&named, NAMED)
             ));
         }
 
@@ -93,7 +94,7 @@ impl ConnectionExport<'_> {
     /// ours is there: a sighting by value would count in every event that has the value
     /// (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`). One of ours is of our
     /// organisation: anybody may name this program as the source of his.
-    pub(super) fn add_sightings(&self, misp: &Misp, done: &ExportResult) {
+    pub fn add_sightings(&self, misp: &Misp, done: &ExportResult) {
         if !self.settings.export_sightings {
             return;
         }
@@ -118,49 +119,37 @@ impl ConnectionExport<'_> {
             ""
         });
 
-        let is_ours = |one: &String| !organisation.is_empty() && one == organisation;
-        let seen: HashSet<Uuid> = done
-            .after
-            .iter()
-            .flat_map(|after| &after.attributes)
-            .filter(|attribute| attribute.sightings.under_our_name.iter().any(is_ours))
-            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
-            .collect();
+        let is_ours = |by: &String| !organisation.is_empty() && by == organisation;
+        let (mut seen, mut there) = (HashSet::new(), HashSet::new());
+        for (uuid, attribute) in done.after.iter().flat_map(EventContent::attributes_by_uuid) {
+            if attribute.sightings.under_our_name.iter().any(is_ours) {
+                seen.insert(uuid);
+            }
+            if attribute.deleted != Some(true) {
+                there.insert(uuid);
+            }
+        }
 
-        let there: HashSet<Uuid> = done
-            .after
-            .iter()
-            .flat_map(|after| &after.attributes)
-            .filter(|attribute| attribute.deleted != Some(true))
-            .filter_map(|attribute| Uuid::parse_str(&attribute.uuid).ok())
-            .collect();
-
-        let wanted = done.mapped.wanted.attributes.iter().zip(&done.outcome);
+        let wanted = done.mapped.wanted.attributes.iter().zip(&done.results);
         let added: HashSet<Uuid> = wanted
-            .filter(|(_, (verdict, _))| *verdict == Verdict::Created)
-            .map(|(one, _)| one.uuid)
+            .filter(|(_, result)| result.verdict == Verdict::Created)
+            .map(|(draft, _)| draft.uuid)
             .collect();
 
         for (attribute, moment) in sighted {
             let verdict = match attribute.uuid {
                 uuid if seen.contains(&uuid) => Verdict::Unchanged,
-                uuid if self.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => {
+                uuid if self.job.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => {
                     Verdict::Created
                 }
-                uuid if !there.contains(&uuid) => {
-                    Verdict::Skipped("its attribute is not ours or not there".to_owned())
-                }
+                uuid if !there.contains(&uuid) => SkipRule::NoAttribute.into(),
                 uuid => self.send_sighting(misp, &uuid, moment),
             };
 
-            if let Verdict::Failed(reason) = &verdict {
-                self.part.add_failure(format!(
-                    "the sighting of {}: {reason}",
-                    self.part.run.report_text(&attribute.value)
-                ));
-            }
-
-            self.part.record(ItemKind::Sightings, &verdict, 1);
+            self.part.settle(ItemKind::Sightings, &verdict, || {
+                let value = self.part.run.report_text(&attribute.value);
+                format!("the sighting of {value}")
+            });
         }
     }
 
@@ -186,7 +175,7 @@ impl ConnectionExport<'_> {
             .wanted
             .attributes
             .iter()
-            .filter(|one| one.to_ids)
+            .filter(|draft| draft.to_ids)
         {
             let is_best = attribute
                 .place
@@ -203,12 +192,7 @@ impl ConnectionExport<'_> {
         let mut sighted: BTreeMap<Uuid, (&AttributeDraft, Option<i64>)> = BTreeMap::new();
 
         for (index, attribute) in of {
-            let ioc = self
-                .input
-                .observables
-                .get(index)
-                .and_then(|one| one.as_ref().ok());
-
+            let ioc = self.input.ioc_at(index);
             if let Some(ioc) = ioc.filter(|ioc| ioc.observable.sighted) {
                 let moment = ioc.observable.sighted_at.map(time::to_seconds);
                 sighted.entry(attribute.uuid).or_insert((attribute, moment));

@@ -10,7 +10,6 @@ use super::case::ExportInput;
 use super::connection::ConnectionExport;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections::{self, Connection};
-use crate::ids::Ids;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
 use crate::secret::{Secret, truncate_text};
@@ -21,26 +20,26 @@ const NAMED: usize = 3;
 const LONGEST_TAG: usize = 200;
 
 /// An event of a case.
-pub(super) struct Target {
-    pub(super) uuid: Uuid,
+pub struct Target {
+    pub uuid: Uuid,
     /// The event that a new one extends.
-    pub(super) extends: Option<Uuid>,
+    pub extends: Option<Uuid>,
     /// Its head, if it is there.
-    pub(super) event: Option<Event>,
+    pub event: Option<Event>,
     /// True if it is another case's, and somebody confirmed that this one's IOCs go there too.
-    pub(super) is_guest: bool,
+    pub is_guest: bool,
 }
 
 /// The events of a case.
-pub(super) struct Targets {
+pub struct Targets {
     /// The one that new IOCs go to.
-    pub(super) main: Target,
+    pub main: Target,
     /// Others that are there: they become as strict as the case, and what is no IOC any more is
     /// retracted there too.
-    pub(super) followed: Vec<Target>,
+    pub followed: Vec<Target>,
     /// What the event can be called if its uuid turns out to be held by an event that we cannot
     /// see.
-    pub(super) others: Vec<Uuid>,
+    pub others: Vec<Uuid>,
 }
 
 /// An event that is there.
@@ -94,7 +93,7 @@ impl<'t> Evidence<'t> {
 
 impl ConnectionExport<'_> {
     /// The connection as it stands in tags: its name, and its key where it has one.
-    pub(super) fn connection_identity(&self) -> (&str, Option<&Secret>) {
+    pub fn connection_identity(&self) -> (&str, Option<&Secret>) {
         let key = match &self.connection.target {
             connections::Target::Server { key, .. } => Some(key),
             connections::Target::Feed { .. } | connections::Target::WebFeed { .. } => None,
@@ -104,7 +103,7 @@ impl ConnectionExport<'_> {
 
     /// The event computed from the case; else the oldest that a tag proves; else a new one. Tags
     /// that prove nothing are named in the message.
-    pub(super) fn select_targets(&self, misp: &Misp) -> Result<Targets> {
+    pub fn select_targets(&self, misp: &Misp) -> Result<Targets> {
         let (new, old) = self.computed_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
@@ -186,7 +185,7 @@ impl ConnectionExport<'_> {
         tags.iter()
             .filter(is_signed)
             .map(|tag| tag.uuid)
-            .chain(self.confirmed)
+            .chain(self.job.confirmed)
     }
 
     /// The event of this connection that the case was made from.
@@ -207,7 +206,7 @@ impl ConnectionExport<'_> {
         there: &[There],
         is_own: &dyn Fn(&Uuid) -> bool,
     ) -> Result<Option<Uuid>> {
-        let Some(uuid) = self.confirmed else {
+        let Some(uuid) = self.job.confirmed else {
             return Ok(None);
         };
         let refused = |why: &str| {
@@ -220,7 +219,8 @@ impl ConnectionExport<'_> {
         let mut named = tags.iter().filter(|tag| tag.uuid == uuid).peekable();
 
         if named.peek().is_none() && !is_own(&uuid) {
-            if self.is_confirmed_elsewhere {
+            let named = &self.job.named;
+            if named.iter().any(|name| *name != self.connection.name) {
                 return Ok(None);
             }
             return refused(
@@ -240,7 +240,7 @@ impl ConnectionExport<'_> {
             .filter(|case| *case != self.input.case.id);
 
         for case in others {
-            match self.thehive.map(|thehive| thehive.has_case(case)) {
+            match self.job.thehive.map(|thehive| thehive.has_case(case)) {
                 Some(Ok(true)) => {
                     return refused(&format!(
                         "it is the event of case {case}, which is still there"
@@ -269,12 +269,12 @@ impl ConnectionExport<'_> {
     }
 
     /// The case as its tags name it.
-    pub(super) fn case_name(&self) -> CaseName<'_> {
+    pub fn case_name(&self) -> CaseName<'_> {
         let case = &self.input.case;
         CaseName {
             id: &case.id,
             created: &case.created,
-            organisation: self.organisation,
+            organisation: self.job.organisation,
             title: &case.title,
             event_info: &self.settings.event_info,
             is_guest: self.is_guest,
@@ -283,7 +283,7 @@ impl ConnectionExport<'_> {
 
     fn assess_tags(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
         let info = |uuid: &Uuid| find_event(there, uuid).map(|event| event.info.clone());
-        let has_case = |case: &str| self.thehive.map(|thehive| thehive.has_case(case));
+        let has_case = |case: &str| self.job.thehive.map(|thehive| thehive.has_case(case));
 
         event_tags::assess(
             tags,
@@ -377,16 +377,14 @@ impl ConnectionExport<'_> {
 
     /// The uuids that the case's event can have, in their order: those that a new one gets, and
     /// those that it got before the installation had a secret.
-    pub(super) fn computed_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
-        let case = &self.input.case;
-        let of = |ids: &Ids| ids.event_uuids(&case.id, &case.created, self.named);
+    pub fn computed_uuids(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let old = if self.ids.has_secret() {
-            of(&self.ids.without_secret())
+            self.event_uuids(&self.ids.without_secret())
         } else {
             Vec::new()
         };
 
-        (of(self.ids), old)
+        (self.event_uuids(self.ids), old)
     }
 
     /// Somebody else's event with the uuid that ours would have.
@@ -463,10 +461,7 @@ impl ConnectionExport<'_> {
 }
 
 /// The name that a connection's events are told apart by, if it is not the first one to its MISP.
-pub(super) fn distinguishing_name<'c>(
-    connection: &'c Connection,
-    all: &[Connection],
-) -> Option<&'c str> {
+pub fn distinguishing_name<'c>(connection: &'c Connection, all: &[Connection]) -> Option<&'c str> {
     connection
         .first_with_same_url(all)
         .is_some()
@@ -474,7 +469,7 @@ pub(super) fn distinguishing_name<'c>(
 }
 
 /// True if a tag of the case names this event on a connection.
-pub(super) fn has_event_tag(input: &ExportInput, connection: &str, event: Option<&Uuid>) -> bool {
+pub fn has_event_tag(input: &ExportInput, connection: &str, event: Option<&Uuid>) -> bool {
     event_tags::of_connection(&input.case.tags, connection)
         .iter()
         .any(|tag| Some(&tag.uuid) == event)

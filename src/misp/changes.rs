@@ -145,11 +145,6 @@ pub struct AttributePatch {
     pub deleted: Option<bool>,
     /// True if a published event is touched for it: a retraction, its reversal, a stricter TLP.
     pub is_reason: bool,
-    /// What differs and is left as it is.
-    pub remark: Option<String>,
-    /// The attribute that is changed, if it is not the wanted one: the same file, sent in the other
-    /// way.
-    pub instead: Option<Uuid>,
 }
 
 /// One change of one attribute, as it is sent.

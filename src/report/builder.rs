@@ -1,11 +1,12 @@
-//! A report under construction: the body, and for each connection what stands beside its part until
-//! the end. Connections are worked on at the same time, so nothing here depends on which of them
+//! A report under construction: the body, with what stands beside each part until the end.
+//! Connections are worked on at the same time, so nothing here depends on which of them
 //! was first.
 
 use std::collections::BTreeMap;
 
 use super::{
-    Alert, Artifact, EventRow, Operation, ReportBody, SHOWN_FAILURES, SHOWN_LINES, push_once,
+    Alert, Artifact, ConnectionReport, EventRow, Operation, ReportBody, SHOWN_FAILURES,
+    SHOWN_LINES, push_once,
 };
 use crate::share;
 
@@ -15,44 +16,24 @@ const SHOWN_ALERTS: usize = 50;
 const SLACK: usize = 100;
 
 /// A report under construction.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ReportBuilder {
     /// The body.
     pub full: ReportBody,
-    /// What stands beside each part of the body, in the same order.
-    pub sides: Vec<Side>,
     /// True once anything was changed anywhere.
     pub wrote: bool,
     /// The most artifacts that a report may have.
     pub most_artifacts: usize,
 }
 
-/// What stands beside the part of one connection.
-#[derive(Debug, Default)]
-pub struct Side {
-    /// True if the work is over, well or badly.
-    pub has_ended: bool,
-    /// Writes under way: what they changed is not known yet.
-    pub writing: u32,
-    /// Alerts that are only reported.
-    pub alerts: Vec<Of<Alert>>,
-    /// IOCs for the analyst to import (analyzer only).
-    pub artifacts: Vec<Of<Artifact>>,
-    /// Operations that TheHive is asked to do (responder only).
-    pub operations: Vec<Operation>,
-    /// What is reported of this connection if the run is stopped before its work is over.
-    pub foreseen: Option<Box<ReportBuilder>>,
-}
-
 /// Something, and what it comes from: where not all of it finds room, connections, organisations
 /// and events take turns.
 #[derive(Clone, Debug)]
-pub struct Of<T> {
-    /// The number of the side.
-    side: usize,
-    origin: RowSource,
-    /// What it is.
-    what: T,
+pub struct Sourced<T> {
+    /// The number of the connection's part.
+    part: usize,
+    source: RowSource,
+    row: T,
 }
 
 /// The event that something comes from.
@@ -65,20 +46,20 @@ pub struct RowSource {
 }
 
 /// Cuts a list to what finds room if all take turns. Gives the number of what does not.
-fn cut_fairly<T>(list: &mut Vec<Of<T>>, most: usize) -> u64 {
-    let event = |one: &Of<T>| {
-        (
-            one.side,
-            Some((
-                one.origin.organisation.clone(),
-                Some(one.origin.event.clone()),
-            )),
-        )
+fn cut_fairly<T>(list: &mut Vec<Sourced<T>>, most: usize) -> u64 {
+    let key = |one: &Sourced<T>, has_event: bool| {
+        let RowSource {
+            organisation,
+            event,
+        } = &one.source;
+        let event = has_event.then(|| event.clone());
+        (one.part, Some((organisation.clone(), event)))
     };
 
-    let organisation = |one: &Of<T>| (one.side, Some((one.origin.organisation.clone(), None)));
-    let side = |one: &Of<T>| (one.side, None);
-    share::truncate_fairly(list, most, &[&event, &organisation, &side]).len() as u64
+    let event = |one: &Sourced<T>| key(one, true);
+    let organisation = |one: &Sourced<T>| key(one, false);
+    let part = |one: &Sourced<T>| (one.part, None);
+    share::truncate_fairly(list, most, &[&event, &organisation, &part]).len() as u64
 }
 
 /// Cuts a connection's events to what finds room: first those that were written or failed, then
@@ -131,23 +112,23 @@ impl ReportBuilder {
         }
     }
 
-    /// Adds an artifact that no part of this side has yet; one too many is counted.
-    pub fn add_artifact(&mut self, side: usize, origin: &RowSource, artifact: Artifact) {
+    fn part(&mut self, part: usize) -> Option<&mut ConnectionReport> {
+        self.full.connections.get_mut(part)
+    }
+
+    /// Adds an artifact that this part does not have yet; one too many is counted.
+    pub fn add_artifact(&mut self, part: usize, source: &RowSource, artifact: Artifact) {
         let most = self.most_artifacts;
-        let Some(Side { artifacts, .. }) = self.sides.get_mut(side) else {
+        let Some(artifacts) = self.part(part).map(|part| &mut part.beside.artifacts) else {
             return;
         };
-        if artifacts
-            .iter()
-            .any(|known| is_same_artifact(&known.what, &artifact))
-        {
-            return;
+        if !artifacts.iter().any(|known| known.row.is_same(&artifact)) {
+            artifacts.push(Sourced {
+                part,
+                source: source.clone(),
+                row: artifact,
+            });
         }
-        artifacts.push(Of {
-            side,
-            origin: origin.clone(),
-            what: artifact,
-        });
 
         if artifacts.len() > most + SLACK {
             let beyond = cut_fairly(artifacts, most);
@@ -156,14 +137,14 @@ impl ReportBuilder {
     }
 
     /// Shows an alert; one too many is counted.
-    pub fn show_alert(&mut self, side: usize, origin: &RowSource, alert: Alert) {
-        let Some(Side { alerts, .. }) = self.sides.get_mut(side) else {
+    pub fn show_alert(&mut self, part: usize, source: &RowSource, alert: Alert) {
+        let Some(alerts) = self.part(part).map(|part| &mut part.beside.alerts) else {
             return;
         };
-        alerts.push(Of {
-            side,
-            origin: origin.clone(),
-            what: alert,
+        alerts.push(Sourced {
+            part,
+            source: source.clone(),
+            row: alert,
         });
 
         if alerts.len() > SHOWN_ALERTS + SLACK {
@@ -173,17 +154,12 @@ impl ReportBuilder {
     }
 
     /// Shows an event of a part; one too many is counted.
-    pub fn show_event(&mut self, part: usize, line: EventRow) {
-        let Some(events) = self
-            .full
-            .connections
-            .get_mut(part)
-            .map(|part| &mut part.events)
-        else {
+    pub fn show_event(&mut self, part: usize, row: EventRow) {
+        let Some(events) = self.part(part).map(|part| &mut part.events) else {
             return;
         };
 
-        events.push(line);
+        events.push(row);
         if events.len() > SHOWN_LINES + SLACK {
             let beyond = cut_events(events, SHOWN_LINES);
             self.count_left_out("events", beyond);
@@ -192,60 +168,44 @@ impl ReportBuilder {
 
     /// Adds what was recorded apart of the connection with this number; its events come first.
     pub fn merge_part(&mut self, part: usize, apart: Self) {
-        let Self {
-            full:
-                ReportBody {
-                    connections,
-                    left_out,
-                    ..
-                },
-            sides,
-            ..
-        } = apart;
-
-        left_out
-            .iter()
-            .for_each(|(list, number)| self.count_left_out(list, *number));
-        if let Some(side) = self.sides.get_mut(part) {
-            side.operations
-                .extend(sides.into_iter().flat_map(|side| side.operations));
+        for (list, number) in apart.full.left_out {
+            self.count_left_out(&list, number);
         }
-        let (full, Some(recorded)) = (&mut self.full, connections.into_iter().next()) else {
+
+        let left_out = &mut self.full.left_out;
+        let recorded = apart.full.connections.into_iter().next();
+        let (Some(part), Some(recorded)) = (self.full.connections.get_mut(part), recorded) else {
             return;
         };
-        let Some(part) = full.connections.get_mut(part) else {
-            return;
-        };
+        part.beside.operations.extend(recorded.beside.operations);
         part.ledger.add(&recorded.ledger);
         part.events.splice(0..0, recorded.events);
-        recorded
-            .warnings
-            .into_iter()
-            .for_each(|text| push_once(&mut part.warnings, &mut full.left_out, text));
-        recorded
-            .notes
-            .into_iter()
-            .for_each(|text| push_once(&mut part.notes, &mut full.left_out, text));
-        let left_out = &mut full.left_out;
-        append_bounded(
+        for warning in recorded.warnings {
+            push_once(&mut part.warnings, left_out, warning);
+        }
+        for note in recorded.notes {
+            push_once(&mut part.notes, left_out, note);
+        }
+
+        let (failures, observables) = (recorded.failures, recorded.observables);
+        push_bounded(
             &mut part.failures,
-            recorded.failures,
+            failures,
             SHOWN_FAILURES,
             left_out,
             "failures",
         );
-
-        append_bounded(
+        push_bounded(
             &mut part.observables,
-            recorded.observables,
+            observables,
             SHOWN_LINES,
             left_out,
             "observables",
         );
-
-        append_bounded(
+        let retractions = recorded.retractions;
+        push_bounded(
             &mut part.retractions,
-            recorded.retractions,
+            retractions,
             SHOWN_LINES,
             left_out,
             "retractions",
@@ -255,74 +215,55 @@ impl ReportBuilder {
     /// Puts the parts into the order of the configuration, each part that was opened later behind
     /// that of the same connection, and gathers what stands beside them. Gives the artifacts and
     /// the operations.
-    #[must_use]
     pub fn gather_parts(&mut self) -> (Vec<Artifact>, Vec<Operation>) {
-        let names: Vec<_> = self
-            .full
-            .connections
-            .iter()
-            .map(|part| part.name.clone())
-            .collect();
+        let parts = &mut self.full.connections;
+        let names: Vec<_> = parts.iter().map(|part| part.name.clone()).collect();
+        parts.sort_by_key(|part| names.iter().position(|known| *known == part.name));
 
-        let place = |name: &String| names.iter().position(|known| known == name);
-        self.full.connections.sort_by_key(|part| place(&part.name));
-        let mut sides: Vec<_> = names.iter().zip(std::mem::take(&mut self.sides)).collect();
-        sides.sort_by_key(|(name, _)| place(name));
-        let (mut artifacts, mut alerts, mut operations) =
-            (Vec::<Of<Artifact>>::new(), Vec::new(), Vec::new());
-
-        for (_, side) in sides {
-            for artifact in side.artifacts {
+        let (mut artifacts, mut alerts) = (Vec::<Sourced<Artifact>>::new(), Vec::new());
+        let (mut operations, mut events_beyond) = (Vec::new(), 0);
+        for part in parts {
+            let beside = std::mem::take(&mut part.beside);
+            for artifact in beside.artifacts {
                 if !artifacts
                     .iter()
-                    .any(|known| is_same_artifact(&known.what, &artifact.what))
+                    .any(|known| known.row.is_same(&artifact.row))
                 {
                     artifacts.push(artifact);
                 }
             }
-
-            alerts.extend(side.alerts);
-            operations.extend(side.operations);
+            alerts.extend(beside.alerts);
+            operations.extend(beside.operations);
+            events_beyond += cut_events(&mut part.events, SHOWN_LINES);
         }
 
+        self.count_left_out("events", events_beyond);
         let beyond = cut_fairly(&mut artifacts, self.most_artifacts);
         self.count_left_out("artifacts", beyond);
         let beyond = cut_fairly(&mut alerts, SHOWN_ALERTS);
         self.count_left_out("alerts", beyond);
-        self.full.alerts = alerts.into_iter().map(|one| one.what).collect();
-
-        let beyond = self
-            .full
-            .connections
-            .iter_mut()
-            .map(|part| cut_events(&mut part.events, SHOWN_LINES))
-            .sum();
-
-        self.count_left_out("events", beyond);
+        self.full.alerts = alerts.into_iter().map(|alert| alert.row).collect();
 
         (
-            artifacts.into_iter().map(|one| one.what).collect(),
+            artifacts.into_iter().map(|artifact| artifact.row).collect(),
             operations,
         )
     }
 }
 
 /// Adds to a list of a report what finds room in it, and counts the rest.
-fn append_bounded<T>(
+pub fn push_bounded<T>(
     list: &mut Vec<T>,
-    more: Vec<T>,
+    more: impl IntoIterator<Item = T>,
     most: usize,
     left_out: &mut BTreeMap<String, u64>,
     name: &str,
 ) {
-    let room = most.saturating_sub(list.len());
-    let beyond = more.len().saturating_sub(room) as u64;
-    list.extend(more.into_iter().take(room));
-    if beyond > 0 {
-        *left_out.entry(name.to_owned()).or_default() += beyond;
+    for row in more {
+        if list.len() < most {
+            list.push(row);
+        } else {
+            *left_out.entry(name.to_owned()).or_default() += 1;
+        }
     }
-}
-
-fn is_same_artifact(one: &Artifact, other: &Artifact) -> bool {
-    one.data == other.data && one.data_type == other.data_type
 }

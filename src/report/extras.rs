@@ -20,6 +20,13 @@ pub struct Artifact {
     pub message: String,
 }
 
+impl Artifact {
+    /// True if it is the same observable.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.data == other.data && self.data_type == other.data_type
+    }
+}
+
 /// What TheHive is asked to do after a responder. An unknown one would leave the action unfinished
 /// on TheHive 4.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

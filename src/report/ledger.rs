@@ -36,7 +36,6 @@ pub enum ItemKind {
 
 impl ItemKind {
     /// The word that stands in the report, in the plural.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Events => "events",
@@ -69,7 +68,6 @@ pub enum Verdict {
 
 impl Verdict {
     /// The word that stands in the report.
-    #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -82,7 +80,6 @@ impl Verdict {
 
     /// Of several verdicts on one item the one with the lowest rank counts: failed, created,
     /// updated, unchanged, skipped.
-    #[must_use]
     pub fn rank(&self) -> u8 {
         match self {
             Self::Failed(_) => 0,
@@ -94,7 +91,6 @@ impl Verdict {
     }
 
     /// The rule or the reason, where there is one.
-    #[must_use]
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Skipped(reason) | Self::Failed(reason) => Some(reason),
@@ -148,13 +144,11 @@ impl ItemCounts {
     }
 
     /// Items that arrived, or were there already.
-    #[must_use]
     pub fn count_done(&self) -> u64 {
         self.created + self.updated + self.unchanged
     }
 
     /// Items read whose fate is not recorded yet.
-    #[must_use]
     pub fn count_open(&self) -> u64 {
         self.fetched
             .saturating_sub(self.count_done() + self.skipped + self.failed)
@@ -179,7 +173,6 @@ impl ItemCounts {
 
 /// A reason without what names one item: a uuid, or an `_id` of TheHive's. So what failed alike is
 /// counted as one reason.
-#[must_use]
 pub fn strip_identifiers(reason: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-~".contains(c);
     let mut words = String::with_capacity(reason.len());
@@ -258,7 +251,6 @@ impl Ledger {
     }
 
     /// The counts of one kind of item.
-    #[must_use]
     pub fn count(&self, item: ItemKind) -> ItemCounts {
         self.0.get(&item).cloned().unwrap_or_default()
     }

@@ -9,31 +9,15 @@ pub struct LookupSummary {
     /// False if this MISP could not be searched for the value.
     pub searched: bool,
     /// True if not all that may have the value could be looked at.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "super::is_false")]
     pub in_part: bool,
     /// Events found, hidden ones not counted, in which an attribute that is meant for detection has
     /// the value.
     pub events_with_ids: u64,
     /// Events found, hidden ones not counted, that have the value only in another case or as an
     /// import rule makes it.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     pub events_differing: u64,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// An attribute that has the value that was looked up.

@@ -64,6 +64,10 @@ pub struct EventRow {
     #[serde(skip)]
     #[schemars(skip)]
     pub place: u64,
+    /// Export only: what changed on the event itself, or would; `reason` says it too.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub changed_fields: String,
     /// Where a value was looked up: the first of the attributes that have it, of events that are
     /// not hidden.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -28,7 +28,8 @@ pub fn build_report<W: Worker>(
     let stop = describe_stop(end);
     merge_foreseen_parts(&mut draft);
     // Before the parts are gathered, which empties them.
-    let is_writing = draft.sides.iter().any(|side| side.writing > 0);
+    let mut parts = draft.full.connections.iter();
+    let is_writing = parts.any(|part| part.beside.writing > 0);
     close_unfinished_parts(&mut draft, stop.as_deref());
     let (mut artifacts, operations) = draft.gather_parts();
     let full = &mut draft.full;
@@ -79,10 +80,14 @@ fn describe_stop(end: RunEnd) -> Option<String> {
 
 /// Takes up, for each connection that did not end, what was foreseen for that case.
 fn merge_foreseen_parts(draft: &mut ReportBuilder) {
-    let foreseen: Vec<_> = draft
-        .sides
-        .iter_mut()
-        .map(|side| side.foreseen.take().filter(|_| !side.has_ended))
+    let parts = draft.full.connections.iter_mut();
+    let foreseen: Vec<_> = parts
+        .map(|part| {
+            part.beside
+                .foreseen
+                .take()
+                .filter(|_| !part.beside.has_ended)
+        })
         .collect();
 
     for (part, foreseen) in foreseen.into_iter().enumerate() {
@@ -96,26 +101,22 @@ fn merge_foreseen_parts(draft: &mut ReportBuilder) {
 /// was under way, else not reached.
 fn close_unfinished_parts(draft: &mut ReportBuilder, stop: Option<&str>) {
     let reason = stop.unwrap_or("the run ended before");
-    let unfinished = draft
-        .full
-        .connections
-        .iter_mut()
-        .zip(&draft.sides)
-        .filter(|(_, side)| !side.has_ended);
+    let parts = draft.full.connections.iter_mut();
 
-    for (part, side) in unfinished {
-        let word = if side.writing > 0 {
+    for part in parts.filter(|part| !part.beside.has_ended) {
+        let writing = part.beside.writing;
+        let word = if writing > 0 {
             "not verified"
         } else {
             "not reached"
         };
 
         let reason_of = |word: &str| format!("{word}: {reason}");
-        if side.writing > 0 {
+        if writing > 0 {
             // Of an import's events only those are in doubt that are being written, each by one
             // write; nobody wrote the rest.
             part.ledger
-                .close_some_open(ItemKind::Events, side.writing.into(), &reason_of(word));
+                .close_some_open(ItemKind::Events, writing.into(), &reason_of(word));
             part.ledger
                 .close_some_open(ItemKind::Events, u64::MAX, &reason_of("not sent"));
         }

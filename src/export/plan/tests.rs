@@ -1,7 +1,7 @@
 //! Plans made again and again, against a MISP that is a list of attributes.
 
 use super::*;
-use crate::export::draft::{Doubts, ObjectDraft};
+use crate::export::draft::Doubts;
 use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use proptest::prelude::*;
@@ -41,7 +41,7 @@ fn draft_of(values: &[String]) -> EventDraft {
         pap: None,
         tags: Vec::new(),
         organisation: json!({}),
-        objects: Vec::<ObjectDraft>::new(),
+        objects: Vec::new(),
         attributes: values.iter().enumerate().map(attribute).collect(),
         withheld: Vec::new(),
         kept: Vec::new(),
@@ -81,10 +81,11 @@ fn with_rules<T>(
     work: impl FnOnce(&DiffContext<'_>) -> T,
 ) -> T {
     let (ids, tags) = (Ids::new("here", None), TagResolution::default());
+    let whole = whole.map_err(|why| SkipRule::CaseIsNotWhole(why.to_owned()));
     work(&DiffContext {
         ids: &ids,
         removed,
-        whole,
+        whole: whole.as_ref().copied(),
         is_case: true,
         is_public: false,
         tags: &tags,
@@ -97,13 +98,19 @@ fn make_plan(wanted: &EventDraft, held: Option<&EventContent>) -> Plan {
     })
 }
 
+fn retractions(plan: &Plan) -> impl Iterator<Item = &Planned> {
+    plan.attributes
+        .iter()
+        .filter(|planned| planned.unwanted().is_some())
+}
+
 fn values(number: usize) -> Vec<String> {
     (0..number).map(|n| format!("host-{n}.example")).collect()
 }
 
 /// What a MISP makes of a plan's changes.
 fn apply_plan(held: &mut EventContent, plan: &Plan, wanted: &EventDraft) {
-    for edit in plan.edits(wanted) {
+    for edit in plan.edits() {
         let uuid = edit.uuid.to_string();
         for attribute in held.attributes.iter_mut().filter(|one| one.uuid == uuid) {
             let change = edit.change;
@@ -139,9 +146,9 @@ proptest! {
         let after = content_of(wanted.attributes.iter());
         prop_assert_eq!(first.additions(&wanted).count() + before.attributes.len(), wanted.attributes.len());
         let outcome = with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
-            first.final_results(&wanted, &WriteLog::default(), Some((&after, rules)))
+            first.results(&wanted, &WriteLog::default(), Some(&Plan::compare(&wanted, Some(&after), rules)))
         });
-        prop_assert!(outcome.iter().all(|(verdict, _)| matches!(verdict, Verdict::Created | Verdict::Unchanged)));
+        prop_assert!(outcome.iter().all(|result| matches!(result.verdict, Verdict::Created | Verdict::Unchanged)));
         let again = make_plan(&wanted, Some(&after));
         prop_assert!(again.is_empty() && again.remarks.is_empty());
     }
@@ -165,7 +172,7 @@ proptest! {
             });
 
             prop_assert!(again.is_empty(), "{first:?} {again:?}");
-            let skipped = first.retractions.iter().any(|one| matches!(one.act, RetractAction::Skip(_)));
+            let skipped = retractions(&first).any(|one| matches!(one.action, Action::Skip(_)));
             let live = |uuid: Uuid| {
                 let one = event.attributes.iter().find(|one| one.uuid == uuid.to_string());
                 one.is_some_and(|one| one.deleted != Some(true) && one.to_ids == Some(true))
@@ -179,18 +186,20 @@ proptest! {
 
 #[test]
 fn without_an_event_all_is_to_be_made() {
-    let plan = make_plan(&draft_of(&values(1)), None);
+    let wanted = draft_of(&values(1));
+    let draft = &wanted.attributes[0];
+    let plan = make_plan(&wanted, None);
 
     assert_eq!(
         plan,
         Plan {
             create: true,
-            steps: vec![AttributeAction::Add],
+            attributes: vec![Planned::wanted(draft, draft.uuid, Action::Add)],
             ..Plan::default()
         }
     );
 
-    assert_eq!(plan.forecast_results(), [(Verdict::Created, None)]);
+    assert_eq!(plan.forecast_results(), [Verdict::Created.into()]);
 }
 
 #[test]
@@ -200,8 +209,9 @@ fn what_is_missing_afterwards_is_refused_lost_not_verified_or_not_sent() {
     let nothing = content_of([].into_iter());
     let said = |sending: &WriteLog, after: Option<&EventContent>| {
         with_rules(Ok(()), RemovedIocPolicy::Unflag, |rules| {
-            let outcome = first.final_results(&wanted, sending, after.map(|after| (after, rules)));
-            outcome[0].0.reason().unwrap().to_owned()
+            let again = after.map(|after| Plan::compare(&wanted, Some(after), rules));
+            let outcome = first.results(&wanted, sending, again.as_ref());
+            outcome[0].verdict.reason().unwrap().to_owned()
         })
     };
 
@@ -246,7 +256,7 @@ fn a_published_event_is_touched_only_for_its_iocs() {
         ),
         (Some("Another"), 1)
     );
-    assert_eq!(reason.edits(&wanted).count(), 1);
+    assert_eq!(reason.edits().len(), 1);
     event.attributes = content_of(wanted.attributes.iter()).attributes;
     wanted.attributes[0].tlp = Tlp::Red;
     wanted.attributes[0].is_closed = true;
@@ -263,8 +273,8 @@ fn many_at_once_or_a_case_that_is_not_whole_retract_nothing() {
             Plan::new(&rest, Some(&event), rules)
         });
         (
-            plan.edits(&rest).count(),
-            plan.retractions.len(),
+            plan.edits().len(),
+            retractions(&plan).count(),
             plan.alarms.len(),
         )
     };
@@ -286,7 +296,7 @@ fn attributes_of_others_are_never_retracted_and_a_reviewers_second_thought_stays
     ));
     let nothing = draft_of(&[]);
     let first = make_plan(&nothing, Some(&event));
-    assert_eq!(first.retractions.len(), 1);
+    assert_eq!(retractions(&first).count(), 1);
     apply_plan(&mut event, &first, &nothing);
 
     assert_eq!(
@@ -340,14 +350,17 @@ fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
             },
         );
 
+        // Nothing beside: neither retracted nor retained.
+        let actions: Vec<_> = plan
+            .attributes
+            .iter()
+            .map(|planned| &planned.action)
+            .collect();
         assert_eq!(
-            (&plan.head, &plan.steps[..]),
-            (&EventPatch::default(), &[AttributeAction::Add][..])
+            (&plan.head, actions),
+            (&EventPatch::default(), vec![&Action::Add])
         );
-        assert!(
-            plan.retractions.is_empty() && plan.kept.is_empty() && plan.brought == 0,
-            "{plan:?}"
-        );
+        assert_eq!(plan.brought, 0);
         assert_eq!((plan.remarks, plan.alarms), (vec![], vec![]));
     });
 }
@@ -410,7 +423,7 @@ fn the_owner_of_a_shared_case_takes_back_its_own_and_the_others_nothing() {
         };
         let plan = Plan::new(&case.left, Some(&case.there), &rules);
 
-        let retracted: Vec<_> = plan.retractions.iter().map(|one| one.uuid).collect();
+        let retracted: Vec<_> = retractions(&plan).map(|one| one.uuid).collect();
         assert_eq!(
             (retracted, plan.brought),
             (vec![case.all.attributes[1].uuid], 2)
@@ -437,7 +450,7 @@ fn all_of_a_shared_case_that_became_red_is_taken_out_of_a_feed() {
         };
         let plan = Plan::new(&red, Some(&case.there), &rules);
 
-        assert_eq!((plan.retractions.len(), plan.brought), (4, 0));
+        assert_eq!((retractions(&plan).count(), plan.brought), (4, 0));
     });
 }
 
@@ -453,7 +466,7 @@ fn who_shares_a_case_of_others_takes_nothing_back() {
         let plan = Plan::new(&case.left, Some(&case.there), &rules);
 
         assert!(
-            plan.retractions.iter().all(|one| !one.needs_write()),
+            retractions(&plan).all(|one| !one.action.needs_write()),
             "{plan:?}"
         );
     });
