@@ -34,7 +34,6 @@ pub struct AttributeFilters {
 
 impl AttributeFilters {
     /// The rule that keeps an attribute out; none if it passes.
-    #[must_use]
     pub fn find_skip_rule(&self, attribute: &Attribute) -> Option<String> {
         let fits =
             |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));

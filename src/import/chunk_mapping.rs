@@ -26,7 +26,6 @@ pub type BatchRow = (Element<Attribute>, Option<(Arc<str>, Arc<str>)>);
 pub type Digest = [u8; 16];
 
 /// The digest of an observable, its type and data as TheHive compares them.
-#[must_use]
 pub fn digest(data_type: &str, data: &str) -> Digest {
     let mut sha1 = sha1_smol::Sha1::new();
     sha1.update(data_type.as_bytes());

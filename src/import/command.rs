@@ -164,7 +164,6 @@ impl Command {
     }
 
     /// The only connection that is asked, if it is not all of them.
-    #[must_use]
     pub fn requested_connection(&self) -> Option<&str> {
         self.connection_in_command().or(self.connection.as_deref())
     }
@@ -190,7 +189,6 @@ pub struct Commands<'a> {
 impl Commands<'_> {
     /// True for a text that would be a command, or be taken for one, if it stood on an observable
     /// of type `other`.
-    #[must_use]
     pub fn is_command_like(&self, text: &str) -> bool {
         let plain = tags::fold_name(text);
         plain.starts_with(SYNC)

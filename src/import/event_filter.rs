@@ -110,7 +110,7 @@ pub enum Analysis {
 impl ThreatLevel {
     /// MISP's numbers for this level and those above it: 1 is high, 3 low; 4, undefined, is below
     /// all.
-    pub(super) fn misp_numbers_at_or_above(self) -> Vec<u64> {
+    pub fn misp_numbers_at_or_above(self) -> Vec<u64> {
         match self {
             Self::Low => vec![1, 2, 3],
             Self::Medium => vec![1, 2],
@@ -119,7 +119,7 @@ impl ThreatLevel {
     }
 
     /// The level of MISP's number; none for 4, undefined.
-    pub(super) fn from_misp_number(number: Option<i64>) -> Option<Self> {
+    pub fn from_misp_number(number: Option<i64>) -> Option<Self> {
         match number {
             Some(1) => Some(Self::High),
             Some(2) => Some(Self::Medium),
@@ -128,7 +128,7 @@ impl ThreatLevel {
         }
     }
 
-    pub(super) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",
             Self::Medium => "medium",
@@ -138,7 +138,7 @@ impl ThreatLevel {
 }
 
 impl Analysis {
-    pub(super) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Initial => "initial",
             Self::Ongoing => "ongoing",
@@ -147,7 +147,7 @@ impl Analysis {
     }
 
     /// MISP's number.
-    pub(super) fn to_misp_number(self) -> u64 {
+    pub fn to_misp_number(self) -> u64 {
         match self {
             Self::Initial => 0,
             Self::Ongoing => 1,
@@ -183,7 +183,6 @@ pub enum AgeDate {
 
 impl EventFilters {
     /// True if a filter names an organisation or a tag.
-    #[must_use]
     pub fn has_names(&self) -> bool {
         let lists = [
             &self.include_organisations,
@@ -196,7 +195,6 @@ impl EventFilters {
     }
 
     /// The patterns of tags that keep an event in or out.
-    #[must_use]
     pub fn tag_patterns(&self) -> Vec<String> {
         self.include_tags
             .iter()
@@ -207,7 +205,6 @@ impl EventFilters {
 
     /// The rule that keeps an event out; none if it passes. Whether it is an export of our own is
     /// for the loop guard to say.
-    #[must_use]
     pub fn find_skip_rule(&self, event: &Event, is_own_export: bool) -> Option<String> {
         if is_own_export {
             return Some("exported by this installation (loop guard)".to_owned());
@@ -223,7 +220,6 @@ impl EventFilters {
     /// The rule that keeps an event from becoming a new alert; an alert that is there goes on being
     /// updated. A feed does not tell how many attributes an event has: they are counted before it
     /// is read.
-    #[must_use]
     pub fn find_new_alert_skip_rule(&self, event: &Event, now: i64) -> Option<String> {
         self.age_rule(event, now).or_else(|| {
             let count = event
@@ -236,20 +232,17 @@ impl EventFilters {
     }
 
     /// True for a number of attributes above the limit.
-    #[must_use]
     pub fn is_too_large(&self, attributes: u64) -> bool {
         self.max_attributes > 0 && attributes > self.max_attributes
     }
 
     /// The most observables of an alert, whether it is new or has grown; none for no limit. An
     /// attribute may become two.
-    #[must_use]
     pub fn max_observables(&self) -> Option<u64> {
         (self.max_attributes > 0).then(|| self.max_attributes.saturating_mul(2))
     }
 
     /// The rule for events above the limit.
-    #[must_use]
     pub fn too_large_rule(&self) -> String {
         format!("more than {} attributes", self.max_attributes)
     }

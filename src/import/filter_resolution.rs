@@ -23,7 +23,6 @@ pub struct ResolvedFilters {
 impl ResolvedFilters {
     /// The rule that keeps out an event of our own organisation, if that is wanted; it is for after
     /// [`EventFilters::find_skip_rule`].
-    #[must_use]
     pub fn find_skip_rule(&self, event: &Event) -> Option<String> {
         let own = self.own.as_ref()?;
         // Who uploads an event names any creator; it then belongs to the organisation that he is

@@ -237,18 +237,13 @@ impl LookupReport<'_> {
         } = judged;
 
         let of_attributes = match &verdict {
-            Verdict::Failed(reason) => {
-                self.part.add_failure(format!("event {uuid}: {reason}"));
-                Verdict::Failed("its event could not be shown".to_owned())
-            }
+            Verdict::Failed(_) => Verdict::Failed("its event could not be shown".to_owned()),
             other => other.clone(),
         };
-
-        self.part.record(ItemKind::Events, &verdict, 1);
+        let row = self.build_event_row(&uuid, &event, &known, &verdict);
+        reporting::record_event(self.part, &verdict, row);
         self.part
             .record(ItemKind::Attributes, &of_attributes, known.attributes);
-        self.part
-            .show_event(self.build_event_row(&uuid, &event, &known, &verdict));
         if verdict != Verdict::Unchanged {
             return None;
         }
@@ -285,7 +280,6 @@ impl LookupReport<'_> {
 
 /// The outcome of a look-up in one sentence:
 /// `3 events know evil.example on 2 connections (2 with an IDS attribute)`.
-#[must_use]
 pub fn summarise(full: &ReportBody, value: &str) -> String {
     let value = if value.trim().is_empty() {
         "an empty value"
@@ -454,7 +448,6 @@ fn is_failed(verdict: &Verdict) -> bool {
 /// others do; and how many more filters hide. As long as a connection was not searched, or not
 /// wholly, no number of events reads as a clean no: what was not searched has a label of its own,
 /// which is suspicious.
-#[must_use]
 pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
     let events = count_events(full);
     let taxonomy = |level, predicate, value: String| Taxonomy {

@@ -2,23 +2,23 @@
 //! write → report, for each connection by itself. Without access to TheHive the alerts are only
 //! reported.
 
-pub mod alert_diff;
+mod alert_diff;
 mod alert_writer;
-pub mod attachments;
-pub mod attribute_filter;
+mod attachments;
+mod attribute_filter;
 pub mod chunk_mapping;
 pub mod command;
-pub mod event_filter;
+mod event_filter;
 mod event_import;
-pub mod filter_resolution;
-pub mod lookup;
+mod filter_resolution;
+mod lookup;
 mod loop_guard;
 pub mod mapping;
-pub mod observable_diff;
+mod observable_diff;
 mod observable_index;
-pub mod options;
+mod options;
 mod ordering;
-pub mod patience;
+mod patience;
 mod report_only;
 mod reporting;
 mod share_of_time;
@@ -26,10 +26,10 @@ mod strangers;
 mod sync;
 pub mod sync_state;
 mod target;
-pub mod twins;
+mod twins;
 mod twins_removed;
 mod unlisted_alerts;
-pub mod users;
+mod users;
 mod verdict_counts;
 
 use std::sync::Mutex;
@@ -212,21 +212,21 @@ impl Worker for Import {
 
         let is_click = matches!(command.asked, Request::Value(_));
         let dry_run = config.settings.dry_run || parameters.dry_run;
-        let (targets, no_desk) = open_if_needed(&importing, is_click, || {
+        let (opened, no_target) = open_if_needed(&importing, is_click, || {
             open_targets(config, dry_run, &network, run)
         })?;
-        let desks = targets.open;
+        let targets = opened.open;
 
-        mark_report(run, is_click, dry_run, !desks.is_empty());
+        mark_report(run, is_click, dry_run, !targets.is_empty());
         run.draft().most_artifacts = report_only::artifact_limit(config.max_artifacts);
         let import = ImportRun {
             job,
             commands: Commands { connections: &all },
             network: &network,
             ids: &ids,
-            desks: &desks,
-            refused: targets.refused,
-            no_desk,
+            targets: &targets,
+            refused: opened.refused,
+            no_target,
             dry_run,
             command: &command,
         };
@@ -401,31 +401,31 @@ fn open_targets(
     let open = |name: Option<&str>| {
         AlertTarget::open(&url, key, name, thehive_former_users, &rights, network, run)
     };
-    let mut desks: Vec<AlertTarget> = Vec::new();
+    let mut targets: Vec<AlertTarget> = Vec::new();
     if thehive_organisations.is_empty() {
-        desks.push(open(None)?);
+        targets.push(open(None)?);
     }
     let mut refused: Vec<anyhow::Error> = Vec::new();
 
     for name in thehive_organisations {
         match open(Some(name)) {
             // One may be named twice, by its name and by its `_id`.
-            Ok(desk)
-                if desks
+            Ok(target)
+                if targets
                     .iter()
-                    .any(|known| known.organisation() == desk.organisation()) => {}
-            Ok(desk) => desks.push(desk),
+                    .any(|known| known.organisation() == target.organisation()) => {}
+            Ok(target) => targets.push(target),
             Err(error) => refused.push(error),
         }
     }
 
     if let Some(template) = &config.marks.case_template {
-        desks
+        targets
             .iter()
-            .for_each(|desk| desk.check_case_template(template));
+            .for_each(|target| target.check_case_template(template));
     }
 
-    if desks.is_empty() && !refused.is_empty() {
+    if targets.is_empty() && !refused.is_empty() {
         return Err(refused.swap_remove(0));
     }
     let refused = refused
@@ -434,7 +434,7 @@ fn open_targets(
 
     Ok(AlertTargets {
         refused: refused.collect(),
-        open: desks,
+        open: targets,
     })
 }
 
@@ -461,11 +461,11 @@ struct ImportRun<'a> {
     commands: Commands<'a>,
     network: &'a HttpContext,
     ids: &'a Ids,
-    desks: &'a [AlertTarget],
+    targets: &'a [AlertTarget],
     /// Why other organisations that should get the alerts get none.
     refused: Vec<String>,
     /// Why TheHive cannot be written to, where a click is answered all the same.
-    no_desk: Option<String>,
+    no_target: Option<String>,
     dry_run: bool,
     command: &'a Command,
 }
@@ -495,7 +495,7 @@ impl<'a> ImportRun<'a> {
         self.refused
             .iter()
             .for_each(|why| part.add_failure(why.clone()));
-        let desks = self.allowed_targets(one, part)?;
+        let targets = self.allowed_targets(one, part)?;
         let mut misp = Misp::open(connection, self.network, part)?;
         misp.set_decisive_tags(config.filters.tag_patterns());
         let version = misp
@@ -512,7 +512,7 @@ impl<'a> ImportRun<'a> {
             commands: self.commands,
             part,
             misp,
-            desks,
+            targets,
             dry_run: self.dry_run,
             most_new: self.new_alert_limit(&config.settings),
             names,
@@ -532,16 +532,16 @@ impl<'a> ImportRun<'a> {
         one: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<Vec<&'a AlertTarget>> {
-        if self.desks.is_empty() {
+        if self.targets.is_empty() {
             self.ensure_allowed(one)?;
             return Ok(Vec::new());
         }
         let lists = &one.config.connections.organisations;
         let mut allowed = Vec::new();
         let mut denials = Vec::new();
-        for desk in self.desks {
-            match lists.denial_reason(Some(desk.organisation())) {
-                None => allowed.push(desk),
+        for target in self.targets {
+            match lists.denial_reason(Some(target.organisation())) {
+                None => allowed.push(target),
                 Some(why) => denials.push(format!("connection \"{}\" {why}", one.connection.name)),
             }
         }
@@ -581,7 +581,7 @@ impl<'a> ImportRun<'a> {
     /// Alerts that are only reported are not limited by the configuration; a job's own limit holds
     /// in any case.
     fn new_alert_limit(&self, settings: &Settings) -> (u64, &'static str) {
-        let most = if self.desks.is_empty() {
+        let most = if self.targets.is_empty() {
             0
         } else {
             settings.max_new_alerts
@@ -661,10 +661,10 @@ impl<'a> ImportRun<'a> {
         if !settings.click_imports || found.is_empty() {
             return Ok(());
         }
-        if let Some(why) = &self.no_desk {
+        if let Some(why) = &self.no_target {
             part.add_failure(format!("what was found is not imported: {why}"));
         }
-        if self.desks.is_empty() {
+        if self.targets.is_empty() {
             return Ok(());
         }
         let (name, url) = (connection.name.clone(), connection.url().to_string());

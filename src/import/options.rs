@@ -103,7 +103,6 @@ pub enum Attachments {
 
 impl Settings {
     /// What they want of TheHive.
-    #[must_use]
     pub fn thehive_requirements(&self, destination: &Destination) -> TheHiveRequirements {
         const ALERT: Option<&str> = Some("manageAlert");
         const OBSERVABLE: Option<&str> = Some("manageObservable");
@@ -152,7 +151,6 @@ impl Settings {
     }
 
     /// The largest file that is imported, in bytes.
-    #[must_use]
     pub fn max_attachment_bytes(&self) -> u64 {
         if self.max_attachment_mb == 0 {
             u64::MAX

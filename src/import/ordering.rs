@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Hands out turns in the order of their numbers, from 0 without a gap.
 #[derive(Debug, Default)]
-pub(super) struct Sequencer {
+pub struct Sequencer {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -20,13 +20,13 @@ struct State {
 
 /// A turn; it is over when this goes, by whatever way.
 #[derive(Debug)]
-pub(super) struct Ticket<'a> {
+pub struct Ticket<'a> {
     turns: &'a Sequencer,
     number: u64,
 }
 
 impl Sequencer {
-    pub(super) fn take_ticket(&self, number: u64) -> Ticket<'_> {
+    pub fn take_ticket(&self, number: u64) -> Ticket<'_> {
         Ticket {
             turns: self,
             number,
@@ -34,7 +34,7 @@ impl Sequencer {
     }
 
     /// Waits until all turns before this number are over.
-    pub(super) fn wait_until(&self, number: u64) {
+    pub fn wait_until(&self, number: u64) {
         drop(
             self.changed
                 .wait_while(self.state(), |state| state.next < number),
@@ -48,7 +48,7 @@ impl Sequencer {
 
 impl Ticket<'_> {
     /// Waits until all turns before it are over.
-    pub(super) fn wait(&self) {
+    pub fn wait(&self) {
         self.turns.wait_until(self.number);
     }
 }

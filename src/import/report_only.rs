@@ -12,10 +12,10 @@ const SHOWN_OBSERVABLES: usize = 50;
 /// Observables kept of one event: enough for all artifacts of a report.
 const KEPT_OBSERVABLES: usize = 2_000;
 /// Cortex stores each artifact by a call of its own, so more would be slow.
-pub(super) const MOST_ARTIFACTS: u64 = 300;
+pub const MOST_ARTIFACTS: u64 = 300;
 
 /// How many artifacts a report has at the most, by the option `max_artifacts`.
-pub(super) fn artifact_limit(option: u64) -> usize {
+pub fn artifact_limit(option: u64) -> usize {
     let most = if option == 0 {
         MOST_ARTIFACTS
     } else {
@@ -27,7 +27,7 @@ pub(super) fn artifact_limit(option: u64) -> usize {
 
 /// The observables of one event, as far as the report can show them.
 #[derive(Default)]
-pub(super) struct PreviewAlert {
+pub struct PreviewAlert {
     observables: Vec<ObservableDraft>,
     places: HashMap<(String, String), usize>,
     count: u64,
@@ -36,7 +36,7 @@ pub(super) struct PreviewAlert {
 
 impl PreviewAlert {
     /// Takes the observables of a chunk; all are counted.
-    pub(super) fn add_observables(&mut self, observables: Vec<ObservableDraft>) {
+    pub fn add_observables(&mut self, observables: Vec<ObservableDraft>) {
         for one in observables {
             let key = (one.data_type.clone(), one.data.clone());
             if let Some(known) = self
@@ -59,7 +59,7 @@ impl PreviewAlert {
     }
 
     /// Writes them into the report.
-    pub(super) fn write_to_report(
+    pub fn write_to_report(
         self,
         alert: &AlertDraft,
         organisation: String,

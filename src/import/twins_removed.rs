@@ -21,17 +21,17 @@ use crate::worker;
 /// Alerts named in a warning.
 const NAMED: usize = 3;
 
-/// The events of which there may be several alerts, by the desk's number.
+/// The events of which there may be several alerts, by the target's number.
 #[derive(Debug, Default)]
-pub(super) struct Suspects(Mutex<BTreeSet<(usize, Uuid)>>);
+pub struct Suspects(Mutex<BTreeSet<(usize, Uuid)>>);
 
 impl Suspects {
     /// Takes note of an event.
-    pub(super) fn note(&self, desk: usize, event: Uuid) {
+    pub fn note(&self, target: usize, event: Uuid) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert((desk, event));
+            .insert((target, event));
     }
 
     fn take(&self) -> BTreeSet<(usize, Uuid)> {
@@ -49,14 +49,14 @@ struct Told {
 impl ConnectionImport<'_> {
     /// Looks whether the alerts that this run made, and those that were listed twice, are alone;
     /// removes what is too much.
-    pub(super) fn remove_twins(&self) {
+    pub fn remove_twins(&self) {
         let suspects = self.suspects.take();
         if self.dry_run || suspects.is_empty() || self.network.clock().is_near_the_end() {
             return;
         }
         let mut told = Told::default();
 
-        for (number, desk) in self.desks.iter().enumerate() {
+        for (number, target) in self.targets.iter().enumerate() {
             let events: Vec<Uuid> = suspects
                 .iter()
                 .filter(|(of, _)| *of == number)
@@ -64,7 +64,7 @@ impl ConnectionImport<'_> {
                 .collect();
 
             for events in events.chunks(PAGE) {
-                if let Err(error) = self.remove_twins_of(desk, events, &mut told) {
+                if let Err(error) = self.remove_twins_of(target, events, &mut told) {
                     let reason = worker::error_line(&error);
                     self.part.warn(format!(
                         "it is not known whether another import made the same alerts: {reason}"
@@ -106,11 +106,16 @@ impl ConnectionImport<'_> {
         );
     }
 
-    fn remove_twins_of(&self, desk: &AlertTarget, events: &[Uuid], told: &mut Told) -> Result<()> {
+    fn remove_twins_of(
+        &self,
+        target: &AlertTarget,
+        events: &[Uuid],
+        told: &mut Told,
+    ) -> Result<()> {
         let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
-        for alert in desk.hive.fetch_alerts_of_events(&source, events)?.0 {
-            let event = event_of_alert(&alert).filter(|_| desk.users.has(&alert.created_by));
+        for alert in target.client.fetch_alerts_of_events(&source, events)?.0 {
+            let event = event_of_alert(&alert).filter(|_| target.users.has(&alert.created_by));
             event
                 .into_iter()
                 .for_each(|event| *of_events.entry(event).or_default() += 1);
@@ -118,14 +123,14 @@ impl ConnectionImport<'_> {
 
         for (event, _) in of_events.into_iter().filter(|(_, number)| *number > 1) {
             // It may have changed since they were listed.
-            let mut alerts = desk.hive.fetch_alerts_of_event(&source, &event)?;
-            let Some(kept) = twins::choose_alert(alerts.clone(), &event, &desk.users) else {
+            let mut alerts = target.client.fetch_alerts_of_event(&source, &event)?;
+            let Some(kept) = twins::choose_alert(alerts.clone(), &event, &target.users) else {
                 continue;
             };
-            alerts.retain(|alert| alert.id != kept.id && desk.users.has(&alert.created_by));
+            alerts.retain(|alert| alert.id != kept.id && target.users.has(&alert.created_by));
 
             for alert in alerts {
-                match self.remove(desk, &event, (&alert, &kept))? {
+                match self.remove(target, &event, (&alert, &kept))? {
                     None => told.removed.push(format!(
                         "{} of event {event}, of which {} stays",
                         alert.id, kept.id
@@ -143,19 +148,19 @@ impl ConnectionImport<'_> {
     /// Removes an alert for the sake of another, or says why not.
     fn remove(
         &self,
-        desk: &AlertTarget,
+        target: &AlertTarget,
         event: &Uuid,
         (alert, kept): (&Alert, &Alert),
     ) -> Result<Option<String>> {
-        let is_complete = alert_diff::known_state(kept, event, &desk.users)
+        let is_complete = alert_diff::known_state(kept, event, &target.users)
             .is_some_and(|state| state.is_complete);
         if !is_complete {
             return Ok(Some(format!("{} is not complete yet", kept.id)));
         }
-        let mut may_go = twins::can_remove_alert(alert, kept, event, &desk.users);
+        let mut may_go = twins::can_remove_alert(alert, kept, event, &target.users);
         if may_go {
-            desk.hive.for_each_observable(&alert.id, &mut |one| {
-                may_go &= twins::can_remove_observable(&one, &desk.users);
+            target.client.for_each_observable(&alert.id, &mut |one| {
+                may_go &= twins::can_remove_observable(&one, &target.users);
                 Ok(())
             })?;
         }
@@ -165,8 +170,8 @@ impl ConnectionImport<'_> {
         }
 
         Ok(
-            match desk
-                .write(self.part, |hive| hive.delete_alert(&alert.id))
+            match target
+                .write(self.part, |client| client.delete_alert(&alert.id))
                 .map_err(WriteError::from_http_error)
             {
                 Ok(()) | Err(WriteError::Gone(_)) => None,

@@ -71,7 +71,6 @@ pub struct OwnTags {
 
 impl OwnTags {
     /// All of them.
-    #[must_use]
     pub fn total(self) -> u64 {
         self.event.saturating_add(self.attributes)
     }
@@ -99,7 +98,6 @@ impl fmt::Display for OwnTags {
 
 impl AlertDraft {
     /// The alert as a report shows it, without observables yet.
-    #[must_use]
     pub fn to_report_alert(&self) -> Alert {
         Alert {
             kind: "misp",
@@ -133,14 +131,12 @@ fn shorten_description(description: &str) -> String {
 }
 
 /// The source of the alerts of a connection: its name, within TheHive's limit.
-#[must_use]
 pub fn source(connection: &str, scrubber: &Scrubber) -> String {
     shorten_name(connection, LONGEST_SOURCE, scrubber)
 }
 
 /// The alert of an event, with what its reports say. `of_attributes` of its attributes' tags are
 /// words of this program.
-#[must_use]
 pub fn draft_alert(
     event: &Event,
     uuid: &Uuid,

@@ -24,7 +24,7 @@ const NOTE: usize = 120;
 pub const MOMENTS: [&str; 2] = ["Changed", "Published"];
 
 /// The description of an event's alert.
-pub(super) fn description(
+pub fn description(
     event: &Event,
     uuid: &Uuid,
     reports: &[Report],

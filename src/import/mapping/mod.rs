@@ -6,9 +6,9 @@ mod alert;
 mod description;
 mod limits;
 mod observable;
-#[cfg(test)]
-mod properties;
 mod reports;
+#[cfg(test)]
+mod tests;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,6 @@ const DEFAULT_PAP: Pap = Pap::Amber;
 
 impl Markings {
     /// Levels that an event says itself.
-    #[must_use]
     pub fn explicit(tlp: Tlp, pap: Pap) -> Self {
         Self {
             tlp,
@@ -88,7 +87,6 @@ impl Markings {
 
     /// Those of an event: the strictest of its tags, else the configured ones. A local tag, which
     /// the event's creator did not set, makes stricter and never laxer.
-    #[must_use]
     pub fn from_event(event: &Event, marks: &AlertOptions) -> Self {
         let all = || event.tags_with_local_flag();
         let (tlp, pap) = (

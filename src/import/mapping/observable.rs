@@ -58,7 +58,6 @@ pub struct ObservableDraft {
 
 impl ObservableDraft {
     /// The observable as a report shows it.
-    #[must_use]
     pub fn to_report_observable(&self, scrubber: &Scrubber) -> AlertObservable {
         AlertObservable {
             data_type: self.data_type.clone(),
@@ -227,7 +226,6 @@ fn build_stand_in(attribute: &Attribute, scrubber: &Scrubber) -> String {
 }
 
 /// True for an observable that stands for a value which is in its message.
-#[must_use]
 pub fn is_stand_in(one: &ObservableDraft) -> bool {
     one.data_type == OF_COMMANDS && one.data.starts_with(STAND_IN)
 }
@@ -347,7 +345,6 @@ pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
 }
 
 /// An IOC as an artifact of the report.
-#[must_use]
 pub fn artifact(observable: &AlertObservable) -> Artifact {
     Artifact {
         data_type: observable.data_type.clone(),
