@@ -272,13 +272,9 @@ fn diff_tags(
 /// TheHive's name of a field; none for the description, which is written with the state line.
 fn thehive_field_name(field: Field) -> Option<&'static str> {
     match field {
-        Field::Title => Some("title"),
         Field::Description => None,
-        Field::Severity => Some("severity"),
-        Field::Date => Some("date"),
-        Field::Tlp => Some("tlp"),
-        Field::Pap => Some("pap"),
         Field::Link => Some("externalLink"),
+        field => Some(field.as_str()),
     }
 }
 

@@ -34,24 +34,14 @@ pub struct AlertFileDraft {
 impl AlertFileDraft {
     /// The file of an attribute. `observable` is what a text observable would have of it.
     pub fn new(attribute: &Attribute, observable: ObservableDraft) -> Self {
-        let Attribute {
-            id,
-            uuid,
-            kind,
-            value,
-            ..
-        } = attribute;
-
-        let (id, uuid, kind, value) = (id.clone(), uuid.clone(), kind.clone(), value.clone());
-
         Self {
             md5: md5(attribute),
             marks: attachment_tags(attribute),
             attribute: Attribute {
-                id,
-                uuid,
-                kind,
-                value,
+                id: attribute.id.clone(),
+                uuid: attribute.uuid.clone(),
+                kind: attribute.kind.clone(),
+                value: attribute.value.clone(),
                 ..Attribute::default()
             },
             observable,

@@ -15,25 +15,20 @@ use crate::time;
 
 /// What a job may ask for. It may narrow what the configuration says, never widen a filter.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Parameters {
     /// A command, in place of the job's data.
-    #[serde(default)]
     pub command: Option<String>,
     /// Only the connection of this name.
-    #[serde(default)]
     pub connection: Option<String>,
     /// Events published or changed since then: `all`, `24h`, `7d`, `2026-01-31`, or seconds since
     /// 1970.
-    #[serde(default)]
     pub since: Option<String>,
     /// Only this event: its uuid, or its address on the MISP of a connection.
-    #[serde(default)]
     pub event: Option<String>,
     /// At most so many new alerts on each connection; 0 for no limit.
-    #[serde(default)]
     pub limit: Option<u64>,
     /// Report what would be written, and write nothing.
-    #[serde(default)]
     pub dry_run: bool,
 }
 

@@ -65,12 +65,7 @@ pub fn run(
     connection: &Connection,
     part: &ConnectionReporter,
 ) -> Result<Vec<(Uuid, Event)>> {
-    let mut misp = Misp::open(connection, setup.network, part)?;
-    misp.set_decisive_tags(setup.filters.tag_patterns());
-    let version = misp
-        .version()?
-        .map(|version| part.run.report_text(&version));
-    part.update(|part| part.version = version);
+    let misp = filter_resolution::open_misp(connection, setup.network, setup.filters, part)?;
     let mut found = HitCollector::new(part);
     let sought = SearchValue::new(setup.data_type, setup.value);
 
@@ -304,7 +299,7 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
         );
     }
 
-    let events = count_events(full);
+    let events = count_events(full, true);
     let unsearched = asked.len() - searched;
     let in_part = asked
         .iter()
@@ -395,12 +390,7 @@ fn describe_matches(asked: &[&ConnectionReport]) -> String {
 
 /// What became of the events that a click imported.
 fn summarise_imported(full: &ReportBody) -> String {
-    let mut ledger = Ledger::default();
-    full.connections
-        .iter()
-        .filter(|part| part.look_up.is_none())
-        .for_each(|part| ledger.add(&part.ledger));
-    let count = ledger.count(ItemKind::Events);
+    let count = count_events(full, false);
     if count.fetched == 0 {
         return String::new();
     }
@@ -413,12 +403,12 @@ fn summarise_imported(full: &ReportBody) -> String {
     )
 }
 
-/// The events that were looked up; those that a click imports are counted apart.
-fn count_events(full: &ReportBody) -> ItemCounts {
+/// The events that were looked up, or those that a click imported.
+fn count_events(full: &ReportBody, is_look_up: bool) -> ItemCounts {
     let mut ledger = Ledger::default();
-    full.connections
-        .iter()
-        .filter(|part| part.look_up.is_some())
+    let parts = full.connections.iter();
+    parts
+        .filter(|part| part.look_up.is_some() == is_look_up)
         .for_each(|part| ledger.add(&part.ledger));
     ledger.count(ItemKind::Events)
 }
@@ -449,7 +439,7 @@ fn is_failed(verdict: &Verdict) -> bool {
 /// wholly, no number of events reads as a clean no: what was not searched has a label of its own,
 /// which is suspicious.
 pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
-    let events = count_events(full);
+    let events = count_events(full, true);
     let taxonomy = |level, predicate, value: String| Taxonomy {
         level,
         namespace: "MISP",

@@ -496,12 +496,7 @@ impl<'a> ImportRun<'a> {
             .iter()
             .for_each(|why| part.add_failure(why.clone()));
         let targets = self.allowed_targets(one, part)?;
-        let mut misp = Misp::open(connection, self.network, part)?;
-        misp.set_decisive_tags(config.filters.tag_patterns());
-        let version = misp
-            .version()?
-            .map(|version| part.run.report_text(&version));
-        part.update(|part| part.version = version);
+        let misp = filter_resolution::open_misp(connection, self.network, &config.filters, part)?;
         let names = filter_resolution::resolve(&misp, &config.filters, part)?;
 
         Ok(ConnectionImport {

@@ -42,9 +42,7 @@ pub fn build_event_row(
         organisation: run.report_text(event.creator_name()),
         date: run.report_text(&event.date),
         tlp: Markings::from_event(event, marks).tlp.word().to_owned(),
-        threat_level: ThreatLevel::from_misp_number(event.threat_level_id)
-            .map_or("undefined", ThreatLevel::as_str)
-            .to_owned(),
+        threat_level: ThreatLevel::word_of(event.threat_level_id).to_owned(),
         attributes,
         verdict: verdict.word().to_owned(),
         reason: verdict

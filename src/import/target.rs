@@ -14,8 +14,7 @@ use crate::http::{HttpContext, HttpError};
 use crate::markings::Scale;
 use crate::report::{ConnectionReporter, RunReport};
 use crate::secret::{Secret, truncate_text};
-use crate::thehive::Permission;
-use crate::thehive::{ObservableTypes, TheHive, User};
+use crate::thehive::{ObservableTypes, Permission, TheHive, User, WriteError};
 use crate::types;
 
 /// An organisation of TheHive.
@@ -184,6 +183,17 @@ impl AlertTarget {
             Some(name) => format!("organisation {name}: {reason}"),
             None => reason.to_owned(),
         }
+    }
+}
+
+/// The request that failed.
+pub fn failure_of(error: WriteError) -> HttpError {
+    match error {
+        WriteError::Content(failure)
+        | WriteError::Duplicate(failure)
+        | WriteError::Gone(failure)
+        | WriteError::Denied(failure)
+        | WriteError::Unclear(failure) => failure,
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::alert_diff;
 use super::mapping;
 use super::sync::{ConnectionImport, PAGE, event_of_alert};
-use super::target::AlertTarget;
+use super::target::{AlertTarget, failure_of};
 use super::twins;
 use crate::text::format_count;
 use crate::thehive::WriteError;
@@ -169,19 +169,10 @@ impl ConnectionImport<'_> {
             return Ok(Some("somebody worked on it".to_owned()));
         }
 
-        Ok(
-            match target
-                .write(self.part, |client| client.delete_alert(&alert.id))
-                .map_err(WriteError::from_http_error)
-            {
-                Ok(()) | Err(WriteError::Gone(_)) => None,
-                Err(
-                    WriteError::Content(failure)
-                    | WriteError::Duplicate(failure)
-                    | WriteError::Denied(failure)
-                    | WriteError::Unclear(failure),
-                ) => Some(failure.to_string()),
-            },
-        )
+        let done = target.write(self.part, |client| client.delete_alert(&alert.id));
+        Ok(match done.map_err(WriteError::from_http_error) {
+            Ok(()) | Err(WriteError::Gone(_)) => None,
+            Err(error) => Some(failure_of(error).to_string()),
+        })
     }
 }

@@ -11,6 +11,7 @@ use super::reconcile::{AlertDiff, Doubt, Goal, Held, ObservableGoal, Slot};
 use crate::http::HttpError;
 use crate::import::observable_diff::{self, IndexedBatch, IndexedPatch};
 use crate::import::patience;
+use crate::import::target::failure_of;
 use crate::report::ledger::Verdict;
 use crate::thehive::wire::{Alert, Observable};
 use crate::thehive::{AddResult, Refusal, TheHive, WriteError};
@@ -33,7 +34,9 @@ impl AlertWriter<'_> {
             }
             match goal.slots.get(*index).cloned() {
                 // What was sent and is there was written.
-                Some(Slot::Sent(verdict)) => self.note_written(goal, &[*index], &verdict, false),
+                Some(Slot::Sent(verdict)) => {
+                    self.note(goal, &[*index], &Slot::Done(verdict), false);
+                }
                 _ => goal.set(*index, Slot::Done(Verdict::Unchanged)),
             }
         }
@@ -49,14 +52,19 @@ impl AlertWriter<'_> {
         if let Goal::Observables(goal) = goal {
             if diff.create.is_some() {
                 let all = goal.open_indices();
-                self.note_written(goal, &all, &Verdict::Created, false);
+                self.note(goal, &all, &Slot::Done(Verdict::Created), false);
             }
             for IndexedPatch { body, targets } in diff.change {
                 let places: Vec<usize> = targets.into_iter().map(|(index, _)| index).collect();
-                self.note_written(goal, &places, &Verdict::Updated, sets_ioc(&body));
+                self.note(
+                    goal,
+                    &places,
+                    &Slot::Done(Verdict::Updated),
+                    sets_ioc(&body),
+                );
             }
             for IndexedBatch { group, places } in diff.add {
-                self.note_written(goal, &places, &Verdict::Created, group.ioc);
+                self.note(goal, &places, &Slot::Done(Verdict::Created), group.ioc);
             }
         }
         diff.remove
@@ -135,33 +143,15 @@ impl AlertWriter<'_> {
         self.apply_to_observables(goal, held, diff)
     }
 
-    /// Takes note of observables that were written.
-    fn note_written(
-        &mut self,
-        goal: &mut ObservableGoal<'_>,
-        places: &[usize],
-        verdict: &Verdict,
-        is_ioc: bool,
-    ) {
-        self.is_changed = true;
+    /// Takes note of observables that were written, or may have been.
+    fn note(&mut self, goal: &mut ObservableGoal<'_>, places: &[usize], slot: &Slot, is_ioc: bool) {
         self.has_new_ioc |= is_ioc && self.was_whole();
-        for place in places {
-            self.added += u64::from(*verdict == Verdict::Created);
-            goal.set(*place, Slot::Done(verdict.clone()));
+        if let Slot::Done(verdict) = slot {
+            self.is_changed = true;
+            self.added += u64::from(*verdict == Verdict::Created) * places.len() as u64;
         }
-    }
-
-    /// Takes note of a write of observables that may have been done.
-    fn note_sent(
-        &mut self,
-        goal: &mut ObservableGoal<'_>,
-        places: &[usize],
-        verdict: &Verdict,
-        is_ioc: bool,
-    ) {
-        self.has_new_ioc |= is_ioc && self.was_whole();
         for place in places {
-            goal.set(*place, Slot::Sent(verdict.clone()));
+            goal.set(*place, slot.clone());
         }
     }
 
@@ -183,9 +173,9 @@ impl AlertWriter<'_> {
         let done = self.write(|client| client.change_observables(&ids, &change.body));
 
         match done {
-            Ok(()) => self.note_written(goal, &places, &Verdict::Updated, is_ioc),
+            Ok(()) => self.note(goal, &places, &Slot::Done(Verdict::Updated), is_ioc),
             Err(WriteError::Unclear(failure)) => {
-                self.note_sent(goal, &places, &Verdict::Updated, is_ioc);
+                self.note(goal, &places, &Slot::Sent(Verdict::Updated), is_ioc);
                 return Err(self.doubt(&failure, places.len()));
             }
             Err(WriteError::Denied(failure)) => return Err(failure.into()),
@@ -234,7 +224,12 @@ impl AlertWriter<'_> {
             Err(WriteError::Duplicate(_)) => Ok(()),
             Err(WriteError::Denied(failure) | WriteError::Gone(failure)) => Err(failure.into()),
             Err(WriteError::Unclear(failure)) => {
-                self.note_sent(goal, &batch.places, &Verdict::Created, batch.group.ioc);
+                self.note(
+                    goal,
+                    &batch.places,
+                    &Slot::Sent(Verdict::Created),
+                    batch.group.ioc,
+                );
                 Err(self.doubt(&failure, values))
             }
         }
@@ -262,7 +257,7 @@ impl AlertWriter<'_> {
             let data = key(data);
             match refused.get(&data) {
                 _ if there.contains(&data) => {
-                    self.note_written(goal, &[*place], &Verdict::Created, group.ioc);
+                    self.note(goal, &[*place], &Slot::Done(Verdict::Created), group.ioc);
                 }
                 // Somebody else was faster: the next look tells.
                 Some(refusal) if refusal.is_duplicate() => {}
@@ -332,11 +327,7 @@ impl AlertWriter<'_> {
             }
             Err(WriteError::Unclear(failure)) => return Err(self.doubt(&failure, values)),
             Err(WriteError::Duplicate(_)) => {}
-            Err(
-                WriteError::Content(failure)
-                | WriteError::Gone(failure)
-                | WriteError::Denied(failure),
-            ) => self.warn_of_case(&failure.to_string()),
+            Err(error) => self.warn_of_case(&failure_of(error).to_string()),
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::http::HttpError;
 use crate::import::alert_diff;
 use crate::import::mapping::AlertDraft;
 use crate::import::observable_diff;
-use crate::import::target::AlertTarget;
+use crate::import::target::{AlertTarget, failure_of};
 use crate::report::ledger::Verdict;
 use crate::thehive::{Alert, NewAlert, Procedure, WriteError};
 
@@ -149,11 +149,7 @@ impl AlertWriter<'_> {
                     goal.creation = Some(creation);
                     return Err(self.doubt(&failure, values));
                 }
-                Err(
-                    WriteError::Content(failure)
-                    | WriteError::Denied(failure)
-                    | WriteError::Gone(failure),
-                ) => return Err(failure.into()),
+                Err(error) => return Err(failure_of(error).into()),
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::import::alert_diff::{self, WriteSummary};
 use crate::import::attachments;
 use crate::import::chunk_mapping::{Digest, digest};
 use crate::import::mapping::AlertDraft;
-use crate::import::target::OTHER;
+use crate::import::target::{OTHER, failure_of};
 use crate::import::{observable_diff, twins};
 use crate::report::ledger::Verdict;
 use crate::thehive::WriteError;
@@ -280,11 +280,7 @@ impl AlertWriter<'_> {
                 *sent = Some(stale);
                 return Err(self.doubt(&failure, 1));
             }
-            Err(
-                WriteError::Content(failure)
-                | WriteError::Duplicate(failure)
-                | WriteError::Denied(failure),
-            ) => return Err(failure.into()),
+            Err(error) => return Err(failure_of(error).into()),
         }
         Ok(())
     }
@@ -306,12 +302,7 @@ impl AlertWriter<'_> {
             match self.write(|client| client.change_alert(&alert.id, &body.into())) {
                 Ok(()) => {}
                 Err(WriteError::Unclear(failure)) => return Err(self.doubt(&failure, 1)),
-                Err(
-                    WriteError::Content(failure)
-                    | WriteError::Duplicate(failure)
-                    | WriteError::Gone(failure)
-                    | WriteError::Denied(failure),
-                ) => return Err(failure.into()),
+                Err(error) => return Err(failure_of(error).into()),
             }
         }
 
