@@ -13,7 +13,6 @@ use crate::tags::{UPDATED, WITHDRAWN};
 use crate::thehive::wire::Alert;
 
 /// What an event is to an organisation of TheHive.
-#[derive(Clone, Debug)]
 pub enum AlertStatus {
     /// There is no alert yet.
     New,
@@ -76,7 +75,7 @@ pub fn tlp_number(tlp: Tlp, scale: Scale) -> u8 {
 }
 
 /// What is known of the alert beside its fields when it is told how the import went.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct WriteSummary {
     /// How this TheHive counts TLP.
     pub scale: Scale,

@@ -17,7 +17,7 @@ const SAMPLE: &str = "malware-sample";
 const PLAIN: &str = "attachment";
 
 /// A file that an alert is to have, as an observable of type `file`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlertFileDraft {
     /// The attribute that it is read by, without what the observable has of it.
     pub attribute: Attribute,
@@ -162,7 +162,7 @@ fn filter_attachment_tags(tags: &[String]) -> impl Iterator<Item = &String> {
 }
 
 /// Files of which no two are the same sample.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct FileSet {
     /// In the order of their attributes.
     pub all: Vec<AlertFileDraft>,

@@ -33,7 +33,7 @@ pub struct Parameters {
 }
 
 /// What is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// An import of all events that pass the filters.
     Sync {
@@ -52,7 +52,7 @@ pub enum Request {
 }
 
 /// How an event is named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum EventRef {
     /// By its uuid, the same on every MISP.
     Uuid(Uuid),
@@ -61,7 +61,7 @@ pub enum EventRef {
 }
 
 /// A job, understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     /// What is wanted.
     pub asked: Request,
@@ -287,7 +287,7 @@ impl Commands<'_> {
 }
 
 /// What an address leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 enum Address<'a> {
     /// An event, on the MISP of the connection of this name.
     Event(EventRef, &'a str),

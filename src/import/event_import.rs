@@ -359,7 +359,9 @@ impl EventImport<'_> {
                         batch
                             .observables
                             .get(place)
-                            .map_or_else(String::new, |one| run.report_text(&one.data))
+                            .map_or_else(String::new, |observable| {
+                                run.report_text(&observable.data)
+                            })
                     };
 
                     self.tally
@@ -423,7 +425,7 @@ impl EventImport<'_> {
         let mut values: Vec<&str> = batch
             .observables
             .iter()
-            .map(|one| one.data.as_str())
+            .map(|observable| observable.data.as_str())
             .collect();
 
         values.sort_unstable();
@@ -448,15 +450,15 @@ impl EventImport<'_> {
 
         let scrubber = part.run.scrubber();
 
-        for one in &mut batch.observables {
-            let Some(lists) = hits.get(&one.data).filter(|lists| !lists.is_empty()) else {
+        for observable in &mut batch.observables {
+            let Some(lists) = hits.get(&observable.data).filter(|lists| !lists.is_empty()) else {
                 continue;
             };
             self.warninglisted += 1;
 
             for list in lists {
                 mapping::add_tag(
-                    &mut one.tags,
+                    &mut observable.tags,
                     &tags::build(tags::WARNINGLIST, list),
                     &scrubber,
                 );
@@ -613,7 +615,7 @@ impl EventImport<'_> {
 }
 
 fn is_for_detection(row: &AttributeRow) -> bool {
-    matches!(&row.attribute, Element::Good(one) if one.to_ids == Some(true) && one.deleted != Some(true))
+    matches!(&row.attribute, Element::Good(attribute) if attribute.to_ids == Some(true) && attribute.deleted != Some(true))
 }
 
 /// The first that applies of failed, created, updated, unchanged, skipped.

@@ -14,7 +14,7 @@ use crate::report::{ConnectionReporter, RunReport};
 use crate::tags::matches;
 
 /// What the names of the filters are on one MISP.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct ResolvedFilters {
     /// The filters that it is asked to apply itself.
     pub only: Vec<IndexFilter>,

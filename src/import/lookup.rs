@@ -157,16 +157,16 @@ impl LookupReport<'_> {
             }
         }
 
-        judged.sort_by_cached_key(|one| {
+        judged.sort_by_cached_key(|found| {
             let (is_hidden, is_quiet) = (
-                one.verdict != Verdict::Unchanged,
-                one.known.ids_attributes == 0,
+                found.verdict != Verdict::Unchanged,
+                found.known.ids_attributes == 0,
             );
             (
                 is_hidden,
                 is_quiet,
-                std::cmp::Reverse(one.event.date.clone()),
-                one.uuid,
+                std::cmp::Reverse(found.event.date.clone()),
+                found.uuid,
             )
         });
 
@@ -174,14 +174,16 @@ impl LookupReport<'_> {
             let shown = || {
                 judged
                     .iter()
-                    .filter(|one| one.verdict == Verdict::Unchanged)
+                    .filter(|found| found.verdict == Verdict::Unchanged)
             };
 
-            let events_with_ids = shown().filter(|one| one.known.ids_attributes > 0).count() as u64;
-            let events_differing = shown().filter(|one| !one.known.is_same).count() as u64;
+            let events_with_ids = shown()
+                .filter(|found| found.known.ids_attributes > 0)
+                .count() as u64;
+            let events_differing = shown().filter(|found| !found.known.is_same).count() as u64;
             let in_part = self.in_part
                 || !events.is_empty()
-                || judged.iter().any(|one| is_failed(&one.verdict));
+                || judged.iter().any(|found| is_failed(&found.verdict));
             part.look_up = Some(LookupSummary {
                 searched: true,
                 in_part,
@@ -192,7 +194,7 @@ impl LookupReport<'_> {
 
         let found: Vec<_> = judged
             .into_iter()
-            .filter_map(|one| self.record_event(one))
+            .filter_map(|found| self.record_event(found))
             .collect();
 
         for (uuid, known) in events {
@@ -303,7 +305,7 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
     let unsearched = asked.len() - searched;
     let in_part = asked
         .iter()
-        .filter(|part| part.look_up.is_some_and(|one| one.in_part))
+        .filter(|part| part.look_up.is_some_and(|found| found.in_part))
         .count();
     let all = asked.len();
 
@@ -427,7 +429,7 @@ fn hint(value: &str) -> String {
 }
 
 fn is_searched(look_up: Option<LookupSummary>) -> bool {
-    look_up.is_some_and(|one| one.searched)
+    look_up.is_some_and(|found| found.searched)
 }
 
 fn is_failed(verdict: &Verdict) -> bool {
@@ -455,8 +457,8 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
 
     let all = asked.len();
     let (unsearched, in_part) = (
-        asked.iter().filter(|one| !one.searched).count(),
-        asked.iter().filter(|one| one.in_part).count(),
+        asked.iter().filter(|found| !found.searched).count(),
+        asked.iter().filter(|found| found.in_part).count(),
     );
     let unsearched = match (unsearched, in_part) {
         (number, _) if number == all => Some("not searched".to_owned()),
@@ -468,7 +470,7 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
     let has_ids = full
         .connections
         .iter()
-        .any(|part| part.look_up.is_some_and(|one| one.events_with_ids > 0));
+        .any(|part| part.look_up.is_some_and(|found| found.events_with_ids > 0));
     let level = match (has_ids, events.unchanged) {
         (true, _) => TaxonomyLevel::Malicious,
         (false, 0) => TaxonomyLevel::Info,

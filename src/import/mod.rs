@@ -48,6 +48,7 @@ use crate::cortex::job::Job;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
+use crate::misp::wire::Event;
 use crate::report::ledger::ItemKind;
 use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport};
 use crate::report::{Taxonomy, TaxonomyLevel};
@@ -307,7 +308,7 @@ fn open_if_needed(
     is_click: bool,
     open: impl FnOnce() -> Result<AlertTargets>,
 ) -> Result<(AlertTargets, Option<String>)> {
-    let click_imports = |one: &ConnectionConfig| one.config.settings.click_imports;
+    let click_imports = |configured: &ConnectionConfig| configured.config.settings.click_imports;
     if is_click && !importing.iter().any(click_imports) {
         return Ok((AlertTargets::default(), None));
     }
@@ -333,8 +334,9 @@ fn mark_report(run: &RunReport, is_click: bool, dry_run: bool, writes: bool) {
 
 /// What the report counts: files only where they are put into the alerts themselves.
 fn counted_items(importing: &[ConnectionConfig], is_click: bool) -> Vec<(ItemKind, usize)> {
-    let downloads =
-        |one: &ConnectionConfig| one.config.settings.import_attachments == Attachments::Download;
+    let downloads = |configured: &ConnectionConfig| {
+        configured.config.settings.import_attachments == Attachments::Download
+    };
     let has_files = !is_click && importing.iter().any(downloads);
     let items = [
         Some(ItemKind::Events),
@@ -472,30 +474,36 @@ struct ImportRun<'a> {
 
 impl<'a> ImportRun<'a> {
     /// Does on a connection what the job asks for.
-    fn follow_command(&self, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
+    fn follow_command(
+        &self,
+        configured: &ConnectionConfig,
+        part: &ConnectionReporter,
+    ) -> Result<()> {
         match &self.command.asked {
-            Request::Value(value) => self.look_up(value, one, part),
+            Request::Value(value) => self.look_up(value, configured, part),
             Request::Sync { .. } => self
-                .prepare_import(one, part)
-                .and_then(|sync| sync.import_window(self.effective_since(one))),
-            Request::Event { uuid_or_id, .. } => self.import_one_event(uuid_or_id, one, part),
+                .prepare_import(configured, part)
+                .and_then(|sync| sync.import_window(self.effective_since(configured))),
+            Request::Event { uuid_or_id, .. } => {
+                self.import_one_event(uuid_or_id, configured, part)
+            }
         }
     }
 
     /// Makes ready to import from a connection.
     fn prepare_import<'c>(
         &self,
-        one: &'c ConnectionConfig,
+        configured: &'c ConnectionConfig,
         part: &'c ConnectionReporter,
     ) -> Result<ConnectionImport<'c>>
     where
         'a: 'c,
     {
-        let overrides::ConnectionConfig { connection, config } = one;
+        let overrides::ConnectionConfig { connection, config } = configured;
         self.refused
             .iter()
             .for_each(|why| part.add_failure(why.clone()));
-        let targets = self.allowed_targets(one, part)?;
+        let targets = self.allowed_targets(configured, part)?;
         let misp = filter_resolution::open_misp(connection, self.network, &config.filters, part)?;
         let names = filter_resolution::resolve(&misp, &config.filters, part)?;
 
@@ -524,20 +532,23 @@ impl<'a> ImportRun<'a> {
     /// Without access to TheHive it is the one that the job names.
     fn allowed_targets(
         &self,
-        one: &ConnectionConfig,
+        configured: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<Vec<&'a AlertTarget>> {
         if self.targets.is_empty() {
-            self.ensure_allowed(one)?;
+            self.ensure_allowed(configured)?;
             return Ok(Vec::new());
         }
-        let lists = &one.config.connections.organisations;
+        let lists = &configured.config.connections.organisations;
         let mut allowed = Vec::new();
         let mut denials = Vec::new();
         for target in self.targets {
             match lists.denial_reason(Some(target.organisation())) {
                 None => allowed.push(target),
-                Some(why) => denials.push(format!("connection \"{}\" {why}", one.connection.name)),
+                Some(why) => denials.push(format!(
+                    "connection \"{}\" {why}",
+                    configured.connection.name
+                )),
             }
         }
 
@@ -555,22 +566,22 @@ impl<'a> ImportRun<'a> {
     }
 
     /// Refuses what the organisation that the job names may not do.
-    fn ensure_allowed(&self, one: &ConnectionConfig) -> Result<()> {
-        let denied = one
+    fn ensure_allowed(&self, configured: &ConnectionConfig) -> Result<()> {
+        let denied = configured
             .config
             .connections
             .organisations
             .denial_reason(self.job.organisation());
 
         denied.map_or(Ok(()), |why| {
-            bail!("connection \"{}\" {why}", one.connection.name)
+            bail!("connection \"{}\" {why}", configured.connection.name)
         })
     }
 
-    fn effective_since(&self, one: &ConnectionConfig) -> i64 {
-        self.command
-            .since
-            .unwrap_or_else(|| window_start(one.config.window_days, self.network.clock().now))
+    fn effective_since(&self, configured: &ConnectionConfig) -> i64 {
+        self.command.since.unwrap_or_else(|| {
+            window_start(configured.config.window_days, self.network.clock().now)
+        })
     }
 
     /// Alerts that are only reported are not limited by the configuration; a job's own limit holds
@@ -592,10 +603,10 @@ impl<'a> ImportRun<'a> {
     fn import_one_event(
         &self,
         name: &EventRef,
-        one: &ConnectionConfig,
+        configured: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<()> {
-        let sync = self.prepare_import(one, part)?;
+        let sync = self.prepare_import(configured, part)?;
         let found = match name {
             EventRef::Uuid(uuid) => sync.misp.fetch_index_entries(&[*uuid])?.pop(),
             EventRef::Number(number) => sync.misp.find_event_by_number(*number)?,
@@ -611,35 +622,23 @@ impl<'a> ImportRun<'a> {
     fn look_up(
         &self,
         value: &str,
-        one: &ConnectionConfig,
+        configured: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<()> {
         lookup::begin_report(value, part);
-        self.ensure_allowed(one)?;
-        let overrides::ConnectionConfig { connection, config } = one;
-        let Config {
-            filters,
-            marks,
-            settings,
-            ..
-        } = config;
-
-        let data_type = &self.job.data_type;
+        self.ensure_allowed(configured)?;
+        let overrides::ConnectionConfig { connection, config } = configured;
         let (of_run, seconds) = (self.network.clock(), config.look_up_seconds);
-        let clock = if seconds == 0 {
-            of_run
-        } else {
-            of_run.limited_to(Duration::from_secs(seconds))
+        let clock = match seconds {
+            0 => of_run,
+            seconds => of_run.limited_to(Duration::from_secs(seconds)),
         };
-
-        let network = self.network.with_clock(clock);
-
         let setup = LookupSetup {
-            network: &network,
+            network: &self.network.with_clock(clock),
             ids: self.ids,
-            filters,
-            marks,
-            data_type,
+            filters: &config.filters,
+            marks: &config.marks,
+            data_type: &self.job.data_type,
             value,
         };
 
@@ -653,29 +652,37 @@ impl<'a> ImportRun<'a> {
             }
         })?;
 
-        if !settings.click_imports || found.is_empty() {
-            return Ok(());
+        if config.settings.click_imports && !found.is_empty() {
+            self.import_found(found, configured, part);
         }
+        Ok(())
+    }
+
+    /// Imports what a click found.
+    fn import_found(
+        &self,
+        found: Vec<(Uuid, Event)>,
+        configured: &ConnectionConfig,
+        part: &ConnectionReporter,
+    ) {
         if let Some(why) = &self.no_target {
             part.add_failure(format!("what was found is not imported: {why}"));
         }
         if self.targets.is_empty() {
-            return Ok(());
+            return;
         }
-        let (name, url) = (connection.name.clone(), connection.url().to_string());
+        let connection = &configured.connection;
         let imported = part.run.open(ConnectionReport {
-            name,
-            url,
+            name: connection.name.clone(),
+            url: connection.url().to_string(),
             kind: Misp::kind(connection),
             ..ConnectionReport::default()
         });
 
         let done = self
-            .prepare_import(one, &imported)
+            .prepare_import(configured, &imported)
             .and_then(|sync| sync.import_events(found));
         reporting::warn_of_omissions(&imported);
         imported.finish(done.err().map(|error| worker::error_line(&error)));
-
-        Ok(())
     }
 }

@@ -113,7 +113,7 @@ fn is_same_set(some: &[String], other: &[String]) -> bool {
 }
 
 /// Observables of one call: all but their data is the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IndexedBatch {
     /// What is sent.
     pub group: ObservableBatch,
@@ -156,59 +156,54 @@ pub fn group_additions(
     let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
 
     for place in places {
-        let Some(one) = wanted.get(*place) else {
+        let Some(draft) = wanted.get(*place) else {
             continue;
         };
-        let tlp = tlp_number(one.tlp, scale);
-        let size = json_size(&one.data);
-
+        let size = json_size(&draft.data);
         let key: Key<'_> = (
-            &one.data_type,
-            tlp,
-            one.pap.number(),
-            &one.tags,
-            &one.message,
-            one.ioc,
+            &draft.data_type,
+            tlp_number(draft.tlp, scale),
+            draft.pap.number(),
+            &draft.tags,
+            &draft.message,
+            draft.ioc,
         );
 
-        let fits = |(at, bytes): &&mut (usize, usize)| {
-            *bytes + size <= most_bytes
-                && parcels
-                    .get(*at)
-                    .is_some_and(|parcel| parcel.places.len() < MOST_VALUES)
-        };
-
-        if let Some((at, bytes)) = open.get_mut(&key).filter(|open| fits(open)) {
+        let open_parcel = open
+            .get_mut(&key)
+            .filter(|(_, bytes)| *bytes + size <= most_bytes)
+            .and_then(|(at, bytes)| Some((parcels.get_mut(*at)?, bytes)))
+            .filter(|(parcel, _)| parcel.places.len() < MOST_VALUES);
+        if let Some((parcel, bytes)) = open_parcel {
             *bytes += size;
-            if let Some(parcel) = parcels.get_mut(*at) {
-                parcel.group.data.push(one.data.clone());
-                parcel.places.push(*place);
-            }
+            parcel.group.data.push(draft.data.clone());
+            parcel.places.push(*place);
             continue;
         }
 
-        let around = json_size(&one.message)
-            + one.tags.iter().map(|tag| json_size(tag)).sum::<usize>()
-            + 200;
+        let tags = draft.tags.iter().map(|tag| json_size(tag)).sum::<usize>();
+        let around = json_size(&draft.message) + tags + 200;
         open.insert(key, (parcels.len(), around + size));
-
-        let group = ObservableBatch {
-            data_type: one.data_type.clone(),
-            data: vec![one.data.clone()],
-            tlp,
-            tags: one.tags.clone(),
-            message: one.message.clone(),
-            ioc: one.ioc,
-            pap: one.pap.number(),
-        };
-
         parcels.push(IndexedBatch {
-            group,
+            group: batch_of(draft, scale),
             places: vec![*place],
         });
     }
 
     parcels
+}
+
+/// An observable as it is sent.
+fn batch_of(draft: &ObservableDraft, scale: Scale) -> ObservableBatch {
+    ObservableBatch {
+        data_type: draft.data_type.clone(),
+        data: vec![draft.data.clone()],
+        tlp: tlp_number(draft.tlp, scale),
+        tags: draft.tags.clone(),
+        message: draft.message.clone(),
+        ioc: draft.ioc,
+        pap: draft.pap.number(),
+    }
 }
 
 /// A change of observables, which is the same for all of these.

@@ -9,11 +9,11 @@ const IOC: u128 = 2;
 const SAID: u128 = WANTED | IOC;
 
 /// The digests of an event.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ObservableIndex(Vec<u128>);
 
 /// What the attributes that stand for one observable say together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct IndexedObservable {
     /// There are any.
     pub is_live: bool,

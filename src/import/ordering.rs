@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Hands out turns in the order of their numbers, from 0 without a gap.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Sequencer {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// All before it are over.
     next: u64,
@@ -19,7 +19,6 @@ struct State {
 }
 
 /// A turn; it is over when this goes, by whatever way.
-#[derive(Debug)]
 pub struct Ticket<'a> {
     turns: &'a Sequencer,
     number: u64,

@@ -16,7 +16,6 @@ pub fn max_write_time(values: usize) -> Duration {
 }
 
 /// Looks that are made until nothing has moved for longer than a write may take.
-#[derive(Debug)]
 pub struct Watch {
     needed: Duration,
     quiet: Duration,
@@ -24,7 +23,7 @@ pub struct Watch {
 }
 
 /// What comes after a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Next {
     /// Nothing moves any more.
     Settled,

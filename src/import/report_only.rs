@@ -37,23 +37,23 @@ pub struct PreviewAlert {
 impl PreviewAlert {
     /// Takes the observables of a chunk; all are counted.
     pub fn add_observables(&mut self, observables: Vec<ObservableDraft>) {
-        for one in observables {
-            let key = (one.data_type.clone(), one.data.clone());
+        for draft in observables {
+            let key = (draft.data_type.clone(), draft.data.clone());
             if let Some(known) = self
                 .places
                 .get(&key)
                 .and_then(|place| self.observables.get_mut(*place))
             {
-                mapping::merge(known, one);
+                mapping::merge(known, draft);
                 continue;
             }
             self.count += 1;
 
             if self.observables.len() < KEPT_OBSERVABLES {
                 self.places.insert(key, self.observables.len());
-                self.observables.push(one);
+                self.observables.push(draft);
             } else {
-                self.iocs_beyond += u64::from(one.ioc);
+                self.iocs_beyond += u64::from(draft.ioc);
             }
         }
     }
@@ -66,15 +66,15 @@ impl PreviewAlert {
         sync: &ConnectionImport<'_>,
     ) {
         let scrubber = sync.part.run.scrubber();
-        let iocs = self.observables.iter().filter(|one| one.ioc);
+        let iocs = self.observables.iter().filter(|draft| draft.ioc);
         let artifacts = iocs
-            .map(|one| mapping::artifact(&one.to_report_observable(&scrubber)))
+            .map(|draft| mapping::artifact(&draft.to_report_observable(&scrubber)))
             .collect();
         let shown = self
             .observables
             .iter()
             .take(SHOWN_OBSERVABLES)
-            .map(|one| one.to_report_observable(&scrubber))
+            .map(|draft| draft.to_report_observable(&scrubber))
             .collect();
 
         let alert = Alert {

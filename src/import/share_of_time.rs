@@ -13,7 +13,7 @@ const PART_OF_ONE: u32 = 4;
 const PART_OF_KNOWN: u32 = 2;
 
 /// The time of one connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ShareOfTime {
     /// All that there was at the start; none if there is no deadline.
     whole: Option<Duration>,
@@ -25,7 +25,7 @@ pub struct ShareOfTime {
 const MOST_ORGANISATIONS: usize = 10_000;
 
 /// What an update may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Share {
     /// As much as there is.
     All,

@@ -18,7 +18,7 @@ const MOST_USERS: usize = 20;
 const NAMED: usize = 3;
 
 /// Who created such alerts, how many, and of which events.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Strangers(Mutex<BTreeMap<String, (u64, Vec<Uuid>)>>);
 
 impl Strangers {

@@ -13,7 +13,7 @@ use crate::misp::wire::Event;
 pub const MARK: &str = "[cortex-misp]";
 
 /// A field of an alert that people may edit, and that is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Field {
     /// The title.
     Title,
@@ -66,7 +66,7 @@ pub fn hash(value: &str) -> String {
 }
 
 /// What an alert was made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SyncState {
     /// The event.
     pub event: Uuid,

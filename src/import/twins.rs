@@ -96,18 +96,32 @@ pub fn find_duplicates<'o>(
     key: impl Fn(&Observable) -> (String, String),
 ) -> Vec<&'o Observable> {
     let mut groups: HashMap<(String, String), Vec<&Observable>> = HashMap::new();
-    for one in observables {
-        groups.entry(key(one)).or_default().push(one);
+    for observable in observables {
+        groups.entry(key(observable)).or_default().push(observable);
     }
     let mut all = Vec::new();
     for mut group in groups.into_values() {
-        let is_kept = group.iter().any(|one| !can_remove_observable(one, users));
-        group.retain(|one| can_remove_observable(one, users));
-        group.sort_by_key(|one| (one.created_at, parse_id(&one.id), &one.id));
+        let is_kept = group
+            .iter()
+            .any(|observable| !can_remove_observable(observable, users));
+        group.retain(|observable| can_remove_observable(observable, users));
+        group.sort_by_key(|observable| {
+            (
+                observable.created_at,
+                parse_id(&observable.id),
+                &observable.id,
+            )
+        });
         all.extend(group.into_iter().skip(usize::from(!is_kept)));
     }
 
-    all.sort_by_key(|one| (one.created_at, parse_id(&one.id), &one.id));
+    all.sort_by_key(|observable| {
+        (
+            observable.created_at,
+            parse_id(&observable.id),
+            &observable.id,
+        )
+    });
 
     all
 }

@@ -22,7 +22,7 @@ use crate::worker;
 const NAMED: usize = 3;
 
 /// The events of which there may be several alerts, by the target's number.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Suspects(Mutex<BTreeSet<(usize, Uuid)>>);
 
 impl Suspects {
@@ -41,7 +41,7 @@ impl Suspects {
 
 /// What became of the twins, in words for each.
 #[derive(Default)]
-struct Told {
+struct Removals {
     removed: Vec<String>,
     stay: Vec<String>,
 }
@@ -54,17 +54,13 @@ impl ConnectionImport<'_> {
         if self.dry_run || suspects.is_empty() || self.network.clock().is_near_the_end() {
             return;
         }
-        let mut told = Told::default();
+        let mut removals = Removals::default();
 
         for (number, target) in self.targets.iter().enumerate() {
-            let events: Vec<Uuid> = suspects
-                .iter()
-                .filter(|(of, _)| *of == number)
-                .map(|(_, event)| *event)
-                .collect();
-
+            let events = suspects.iter().filter(|(index, _)| *index == number);
+            let events: Vec<Uuid> = events.map(|(_, event)| *event).collect();
             for events in events.chunks(PAGE) {
-                if let Err(error) = self.remove_twins_of(target, events, &mut told) {
+                if let Err(error) = self.remove_twins_of(target, events, &mut removals) {
                     let reason = worker::error_line(&error);
                     self.part.warn(format!(
                         "it is not known whether another import made the same alerts: {reason}"
@@ -73,44 +69,35 @@ impl ConnectionImport<'_> {
             }
         }
 
-        let say = |all: &[String], one, many, how: &str| {
-            if !all.is_empty() {
-                let named = all
-                    .iter()
-                    .take(NAMED)
-                    .map(String::as_str)
-                    .collect::<Vec<_>>()
-                    .join(", ");
-
-                let more = if all.len() > NAMED { ", …" } else { "" };
-                self.part.warn(format!(
-                    "{} {how}: {named}{more}",
-                    format_count(all.len() as u64, one, many)
-                ));
-            }
-        };
-
-        say(
-            &told.removed,
-            "alert was",
-            "alerts were",
+        self.warn_of_twins(
+            &removals.removed,
+            ["alert was", "alerts were"],
             "there twice, made by two imports at once or by a write that was not answered, and \
              removed again",
         );
-
-        say(
-            &told.stay,
-            "alert is",
-            "alerts are",
+        self.warn_of_twins(
+            &removals.stay,
+            ["alert is", "alerts are"],
             "there beside another one of the same event, and not removed",
         );
+    }
+
+    fn warn_of_twins(&self, alerts: &[String], [one, several]: [&str; 2], what: &str) {
+        if alerts.is_empty() {
+            return;
+        }
+        let number = format_count(alerts.len() as u64, one, several);
+        let named: Vec<&str> = alerts.iter().take(NAMED).map(String::as_str).collect();
+        let more = if alerts.len() > NAMED { ", …" } else { "" };
+        let named = named.join(", ");
+        self.part.warn(format!("{number} {what}: {named}{more}"));
     }
 
     fn remove_twins_of(
         &self,
         target: &AlertTarget,
         events: &[Uuid],
-        told: &mut Told,
+        removals: &mut Removals,
     ) -> Result<()> {
         let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
@@ -131,11 +118,11 @@ impl ConnectionImport<'_> {
 
             for alert in alerts {
                 match self.remove(target, &event, (&alert, &kept))? {
-                    None => told.removed.push(format!(
+                    None => removals.removed.push(format!(
                         "{} of event {event}, of which {} stays",
                         alert.id, kept.id
                     )),
-                    Some(why) => told
+                    Some(why) => removals
                         .stay
                         .push(format!("{} of event {event} ({why})", alert.id)),
                 }
@@ -159,10 +146,12 @@ impl ConnectionImport<'_> {
         }
         let mut may_go = twins::can_remove_alert(alert, kept, event, &target.users);
         if may_go {
-            target.client.for_each_observable(&alert.id, &mut |one| {
-                may_go &= twins::can_remove_observable(&one, &target.users);
-                Ok(())
-            })?;
+            target
+                .client
+                .for_each_observable(&alert.id, &mut |observable| {
+                    may_go &= twins::can_remove_observable(&observable, &target.users);
+                    Ok(())
+                })?;
         }
 
         if !may_go {

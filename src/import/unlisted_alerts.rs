@@ -100,41 +100,25 @@ impl ConnectionImport<'_> {
         alerts: Vec<Alert>,
         gone: &mut MissingEvents,
     ) -> Result<()> {
-        let MissingEvents {
-            alerts: gone,
-            asked,
-        } = gone;
-        let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
         // An alert that somebody else created may name any event.
-        let is_ours = |alert: &Alert| {
-            self.targets
-                .get(target)
-                .is_some_and(|target| target.users.has(&alert.created_by))
-        };
-
-        for alert in alerts.into_iter().filter(is_ours) {
-            let Some(uuid) = event_of_alert(&alert) else {
-                continue;
-            };
-            let is_gone = gone.contains_key(&uuid);
-            if is_gone || !listing.handled.contains(&uuid) {
-                unknown.insert(uuid, alert);
-            }
-        }
-
-        let uuids: Vec<Uuid> = unknown
-            .keys()
-            .filter(|uuid| !gone.contains_key(*uuid))
-            .copied()
+        let users = self.targets.get(target).map(|target| &target.users);
+        let is_ours = |alert: &Alert| users.is_some_and(|users| users.has(&alert.created_by));
+        let is_unknown =
+            |uuid: &Uuid| gone.alerts.contains_key(uuid) || !listing.handled.contains(uuid);
+        let mut unknown: BTreeMap<Uuid, Alert> = alerts
+            .into_iter()
+            .filter(is_ours)
+            .filter_map(|alert| Some((event_of_alert(&alert)?, alert)))
+            .filter(|(uuid, _)| is_unknown(uuid))
             .collect();
 
-        let there = if uuids.is_empty() {
-            Vec::new()
-        } else {
-            self.misp.fetch_index_entries(&uuids)?
+        let is_asked = |uuid: &&Uuid| !gone.alerts.contains_key(*uuid);
+        let uuids: Vec<Uuid> = unknown.keys().filter(is_asked).copied().collect();
+        let there = match uuids.is_empty() {
+            true => Vec::new(),
+            false => self.misp.fetch_index_entries(&uuids)?,
         };
-
-        asked.extend(&uuids);
+        gone.asked.extend(&uuids);
 
         for (uuid, event) in there {
             if unknown.remove(&uuid).is_none() {
@@ -155,7 +139,7 @@ impl ConnectionImport<'_> {
             if listing.handled.insert(uuid) {
                 self.part.count_fetched(ItemKind::Events, 1);
             }
-            gone.entry(uuid).or_default().push((target, alert));
+            gone.alerts.entry(uuid).or_default().push((target, alert));
         }
 
         Ok(())

@@ -3,7 +3,6 @@
 //! users created it. Pure.
 
 /// The logins of the import's own users in TheHive.
-#[derive(Clone, Debug, Default)]
 pub struct Users(Vec<String>);
 
 impl Users {

@@ -7,10 +7,9 @@ use crate::report::ledger::{ItemKind, Verdict};
 use crate::text::format_count;
 
 /// Verdicts, each with the number of items that have it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct VerdictCounts(Vec<Entry>);
 
-#[derive(Debug)]
 struct Entry {
     item: ItemKind,
     verdict: Verdict,

@@ -168,8 +168,10 @@ impl AlertWriter<'_> {
             .map(|(index, id)| (*index, id.as_str()))
             .unzip();
         let is_ioc = sets_ioc(&change.body);
-        // What was looked at is not what is there from now on.
-        self.files = None;
+        if goal.transfer.is_some() {
+            // What was looked at is not what is there from now on.
+            self.files = None;
+        }
         let done = self.write(|client| client.change_observables(&ids, &change.body));
 
         match done {

@@ -64,7 +64,7 @@ impl AlertWriter<'_> {
         goal: &ObservableGoal<'_>,
         places: &[usize],
         full: &[usize],
-    ) -> Result<Creation> {
+    ) -> Result<Box<Creation>> {
         if let Some(creation) = &goal.creation {
             return Ok(creation.clone());
         }
@@ -105,12 +105,12 @@ impl AlertWriter<'_> {
             observables,
         };
 
-        Ok(Creation {
+        Ok(Box::new(Creation {
             new,
             is_whole,
             carried: carried.concat(),
             omitted: OmittedParts::default(),
-        })
+        }))
     }
 
     fn description_with_state(&self, draft: &AlertDraft, is_whole: bool) -> String {
@@ -121,10 +121,14 @@ impl AlertWriter<'_> {
     }
 
     /// Creates the alert, without what it is refused for.
-    pub fn create(&mut self, goal: &mut ObservableGoal<'_>, mut creation: Creation) -> Result<()> {
+    pub fn create(
+        &mut self,
+        goal: &mut ObservableGoal<'_>,
+        mut creation: Box<Creation>,
+    ) -> Result<()> {
         loop {
             match self.write(|client| client.create_alert(&creation.new)) {
-                Ok(made) => return self.adopt_created_alert(goal, made, creation),
+                Ok(made) => return self.adopt_created_alert(goal, made, *creation),
                 Err(WriteError::Content(failure)) if creation.omit_next_part(&failure) => {
                     creation.is_whole &= goal.page.wanted.is_empty();
                     creation.new.description =

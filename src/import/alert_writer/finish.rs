@@ -160,31 +160,38 @@ impl AlertWriter<'_> {
 
         self.target
             .client
-            .for_each_observable(&alert.id, &mut |one| {
+            .for_each_observable(&alert.id, &mut |observable| {
                 is_empty = false;
                 // Half a digest saves memory: there may be half a million observables. Different values
                 // with the same half are sorted out by `find_duplicates`.
-                let half = u128::from_be_bytes(self.value_digest(&one)) >> 64;
-                if one.attachment.is_none() && !seen.insert(u64::try_from(half).unwrap_or_default())
+                let half = u128::from_be_bytes(self.value_digest(&observable)) >> 64;
+                if observable.attachment.is_none()
+                    && !seen.insert(u64::try_from(half).unwrap_or_default())
                 {
-                    twice.push(one.data.clone());
+                    twice.push(observable.data.clone());
                 }
-                if extent.is_flawed || !self.target.users.has(&one.created_by) {
+                if extent.is_flawed || !self.target.users.has(&observable.created_by) {
                     return Ok(());
                 }
-                let said = extent.live.look_up(&self.observable_digests(&one));
+                let said = extent.live.look_up(&self.observable_digests(&observable));
                 let is_gone =
-                    !said.is_live && twins::can_remove_observable(&one, &self.target.users);
+                    !said.is_live && twins::can_remove_observable(&observable, &self.target.users);
                 if !said.is_live && !is_gone {
-                    kept.note(one.attachment.as_ref().map_or(&one.data, |file| &file.name));
+                    kept.note(
+                        observable
+                            .attachment
+                            .as_ref()
+                            .map_or(&observable.data, |file| &file.name),
+                    );
                 }
-                if !observable_diff::is_ours(&one, &self.target.users) {
+                if !observable_diff::is_ours(&observable, &self.target.users) {
                     return Ok(());
                 }
 
-                if is_gone || (extent.is_paged && one.ioc && said.is_wanted && !said.is_ioc) {
+                if is_gone || (extent.is_paged && observable.ioc && said.is_wanted && !said.is_ioc)
+                {
                     stale.push(StaleObservable {
-                        id: one.id,
+                        id: observable.id,
                         why: if is_gone { Why::Gone } else { Why::Flag },
                     });
                 }
@@ -213,14 +220,14 @@ impl AlertWriter<'_> {
                 .fetch_observables_by_value(alert, &data)?
         };
 
-        let gone = twins::find_duplicates(&known, &self.target.users, |one| {
-            types.identity_key(&one.data_type, &one.data)
+        let gone = twins::find_duplicates(&known, &self.target.users, |observable| {
+            types.identity_key(&observable.data_type, &observable.data)
         });
 
         Ok(gone
             .into_iter()
-            .map(|one| StaleObservable {
-                id: one.id.clone(),
+            .map(|observable| StaleObservable {
+                id: observable.id.clone(),
                 why: Why::Double,
             })
             .collect())
@@ -228,32 +235,37 @@ impl AlertWriter<'_> {
 
     /// Under which digests an observable may be live: its value; of a file what
     /// [`attachments::keys_of_stored_file`] says.
-    fn observable_digests(&self, one: &Observable) -> Vec<Digest> {
+    fn observable_digests(&self, observable: &Observable) -> Vec<Digest> {
         let of = |data_type: &str, data: &str| {
             let (data_type, data) = self.target.types.identity_key(data_type, data);
             digest(&data_type, &data)
         };
-        match &one.attachment {
-            Some(file) => attachments::keys_of_stored_file(file, &one.tags)
+        match &observable.attachment {
+            Some(file) => attachments::keys_of_stored_file(file, &observable.tags)
                 .iter()
-                .map(|name| of(&one.data_type, name))
+                .map(|name| of(&observable.data_type, name))
                 .collect(),
             None => {
                 // What TheHive has no type for is there under another one.
-                let lacking = if one.data_type == OTHER {
+                let lacking = if observable.data_type == OTHER {
                     self.target.lacking_types()
                 } else {
                     Vec::new()
                 };
 
-                let names = lacking.iter().map(|data_type| of(data_type, &one.data));
-                names.chain([self.value_digest(one)]).collect()
+                let names = lacking
+                    .iter()
+                    .map(|data_type| of(data_type, &observable.data));
+                names.chain([self.value_digest(observable)]).collect()
             }
         }
     }
 
-    fn value_digest(&self, one: &Observable) -> Digest {
-        let (data_type, data) = self.target.types.identity_key(&one.data_type, &one.data);
+    fn value_digest(&self, observable: &Observable) -> Digest {
+        let (data_type, data) = self
+            .target
+            .types
+            .identity_key(&observable.data_type, &observable.data);
         digest(&data_type, &data)
     }
 

@@ -47,11 +47,11 @@ pub struct ObservableGoal<'g> {
     /// What became of each.
     pub slots: Vec<Slot>,
     /// A creation that was not answered.
-    pub creation: Option<Creation>,
+    pub creation: Option<Box<Creation>>,
 }
 
 /// What became of an observable.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Slot {
     Open,
     /// A write of it was not answered; it becomes this if it is found there.
@@ -130,7 +130,7 @@ pub struct Held {
 #[derive(Default)]
 pub struct AlertDiff {
     /// The alert, with what fits into one call.
-    pub create: Option<Creation>,
+    pub create: Option<Box<Creation>>,
     /// Observables that are there; true for one that stays as a person edited it.
     pub keep: Vec<(usize, bool)>,
     /// Observables for which there is no room.
@@ -309,9 +309,9 @@ impl AlertWriter<'_> {
                         .iter()
                         .all(|index| diff.keep.iter().any(|(kept, _)| kept == index))
             }
-            Goal::NothingStale(_, sent) => {
-                sent.as_ref().is_none_or(|one| !held.stale.contains(one))
-            }
+            Goal::NothingStale(_, sent) => sent
+                .as_ref()
+                .is_none_or(|observable| !held.stale.contains(observable)),
             Goal::State(..) => diff.patch.body.is_empty(),
         })
     }
@@ -381,11 +381,11 @@ impl AlertWriter<'_> {
         data.dedup();
 
         let mut known = HashMap::new();
-        for one in self.target.client.fetch_observables_by_value(id, &data)? {
-            let is_ours = observable_diff::is_ours(&one, &self.target.users);
-            let key = types.identity_key(&one.data_type, &one.data);
+        for observable in self.target.client.fetch_observables_by_value(id, &data)? {
+            let is_ours = observable_diff::is_ours(&observable, &self.target.users);
+            let key = types.identity_key(&observable.data_type, &observable.data);
             if is_ours || !known.contains_key(&key) {
-                known.insert(key, one);
+                known.insert(key, observable);
             }
         }
         Ok(known)
@@ -410,17 +410,17 @@ impl AlertWriter<'_> {
         // Of the same content: somebody else's file, or that of another attribute, to which this
         // one adds.
         let (file, sha256) = (transfer.file, transfer.sha256());
-        let is_same_content = |one: &Observable| {
-            let known = one.attachment.as_ref().and_then(|it| it.sha256());
+        let is_same_content = |observable: &Observable| {
+            let known = observable.attachment.as_ref().and_then(|it| it.sha256());
             known.is_some() && known == sha256
         };
         let known = held
             .files
             .iter()
-            .filter(|one| file.is_same_file(one) || is_same_content(one))
-            .max_by_key(|one| {
-                let is_ours = observable_diff::is_ours(one, &self.target.users);
-                (file.is_same_file(one), is_ours)
+            .filter(|observable| file.is_same_file(observable) || is_same_content(observable))
+            .max_by_key(|observable| {
+                let is_ours = observable_diff::is_ours(observable, &self.target.users);
+                (file.is_same_file(observable), is_ours)
             })?;
         let is_shared = !file.is_same_file(known) || file.is_shared(known);
         Some((known, is_part || is_shared))

@@ -23,7 +23,7 @@ const MOST_MATCHES: usize = 10_000;
 pub type Events = BTreeMap<Uuid, EventHits>;
 
 /// What is known of one event.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct EventHits {
     /// Its attributes that have the value.
     pub attributes: u64,

@@ -27,7 +27,7 @@ const LONGEST_LINK: usize = 512;
 const NO_TITLE: &str = "(no title)";
 
 /// An alert as an event wants it, within the limits of every TheHive. Its type is always `misp`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlertDraft {
     /// The connection's name.
     pub source: String,
@@ -61,7 +61,7 @@ pub struct AlertDraft {
 
 /// How many tags that come with an event are words of this program: they would steer what becomes
 /// of its alert and of a case made of it, so none of them is passed on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct OwnTags {
     /// Of the event.
     pub event: u64,

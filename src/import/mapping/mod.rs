@@ -53,7 +53,7 @@ impl Default for AlertOptions {
 }
 
 /// How far something may be passed on, and acted upon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Markings {
     /// TLP.
     pub tlp: Tlp,
@@ -140,7 +140,6 @@ fn combine<'t, L: Ord + Copy>(
 }
 
 /// Where an event was read: the connection's name, and the event's page if it has one.
-#[derive(Clone, Debug)]
 pub struct EventSource<'a> {
     /// The connection's name.
     pub connection: &'a str,

@@ -71,6 +71,8 @@ fn of_the_corpus_new_changed_worked_on_by_people_and_gone() {
             desk.add(event, "domain", "new.example", |one| one.to_ids = true);
             desk.edit(event, "title", json!("Hers"));
         }
+        // Its alert has no observable yet.
+        desk.add("2", "domain", "first.example", |one| one.to_ids = true);
         desk.drop("9", &desk.data("9")[0]);
         desk.change("9", |event| event.info = "Renamed".into());
         desk.edit("10", "follow", json!(false));
