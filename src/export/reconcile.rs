@@ -342,4 +342,3 @@ impl Reconciler<'_, '_> {
         before
     }
 }
-

@@ -12,8 +12,8 @@ use super::case::{self, ExportInput};
 use super::connection::{ConnectionExport, ExportJob};
 use super::event_report::distribution_text;
 use super::{
-    Config, build_ids, event_tags, load, open_thehive, select_allowed,
-    select_for_export, validate_settings,
+    Config, build_ids, event_tags, load, open_thehive, select_allowed, select_for_export,
+    validate_settings,
 };
 use crate::config::connections::Target;
 use crate::config::overrides;

@@ -13,7 +13,6 @@ use crate::tags::{UPDATED, WITHDRAWN};
 use crate::thehive::wire::Alert;
 
 /// What an event is to an organisation of TheHive.
-#[derive(Clone, Debug)]
 pub enum AlertStatus {
     /// There is no alert yet.
     New,
@@ -27,7 +26,6 @@ pub enum AlertStatus {
 
 /// What an alert says it was made from, if a user of this import created it: a line in anybody
 /// else's proves nothing.
-#[must_use]
 pub fn known_state(alert: &Alert, uuid: &Uuid, users: &Users) -> Option<SyncState> {
     users
         .has(&alert.created_by)
@@ -36,7 +34,6 @@ pub fn known_state(alert: &Alert, uuid: &Uuid, users: &Users) -> Option<SyncStat
 }
 
 /// True if a field is not as this program wanted it when it wrote the state line.
-#[must_use]
 pub fn is_edited(alert: &Alert, state: &SyncState) -> bool {
     state
         .hashes
@@ -47,7 +44,6 @@ pub fn is_edited(alert: &Alert, state: &SyncState) -> bool {
 /// Compares an event of the list with its alert, by the alert's state line alone. That updates are
 /// switched off counts for an alert of our own: nobody keeps an event out by an alert that he made
 /// first.
-#[must_use]
 pub fn determine_status(
     event: &Event,
     uuid: &Uuid,
@@ -71,7 +67,6 @@ pub fn determine_status(
 
 /// TheHive's number for a TLP. On a scale of four AMBER+STRICT is written as RED, so that nobody
 /// reads it as less.
-#[must_use]
 pub fn tlp_number(tlp: Tlp, scale: Scale) -> u8 {
     match scale {
         Scale::Four => tlp.cortex_number(),
@@ -80,7 +75,7 @@ pub fn tlp_number(tlp: Tlp, scale: Scale) -> u8 {
 }
 
 /// What is known of the alert beside its fields when it is told how the import went.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct WriteSummary {
     /// How this TheHive counts TLP.
     pub scale: Scale,
@@ -126,7 +121,6 @@ fn values(wanted: &AlertDraft, scale: Scale, is_five: bool) -> Vec<(Field, Value
 }
 
 /// The state line for an alert with these fields.
-#[must_use]
 pub fn build_state(
     wanted: &AlertDraft,
     event: &Event,
@@ -145,7 +139,6 @@ pub fn build_state(
 
 /// What is to be written to an alert that is there; `old` is what it was made from, if that is
 /// known ([`known_state`]).
-#[must_use]
 pub fn build_patch(
     wanted: &AlertDraft,
     (event, uuid): (&Event, &Uuid),
@@ -278,13 +271,9 @@ fn diff_tags(
 /// TheHive's name of a field; none for the description, which is written with the state line.
 fn thehive_field_name(field: Field) -> Option<&'static str> {
     match field {
-        Field::Title => Some("title"),
         Field::Description => None,
-        Field::Severity => Some("severity"),
-        Field::Date => Some("date"),
-        Field::Tlp => Some("tlp"),
-        Field::Pap => Some("pap"),
         Field::Link => Some("externalLink"),
+        field => Some(field.as_str()),
     }
 }
 
@@ -308,299 +297,4 @@ fn json_to_text(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod properties;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn wanted(change: impl FnOnce(&mut AlertDraft)) -> AlertDraft {
-        let mut wanted = AlertDraft {
-            source: "partner".into(),
-            source_ref: Uuid::nil().to_string(),
-            title: "#1 Phishing".into(),
-            description: "MISP event".into(),
-            link: Some("https://misp.example/events/view/1".into()),
-            severity: 2,
-            date: 1_000,
-            tlp: Tlp::AmberStrict,
-            pap: Pap::Amber,
-            tags: vec!["src:CIRCL".into(), "tlp:amber+strict".into()],
-            tags_cut: 0,
-            own_tags: mapping::OwnTags::default(),
-            procedures: Vec::new(),
-        };
-
-        change(&mut wanted);
-        wanted
-    }
-
-    fn event(timestamp: i64) -> Event {
-        serde_json::from_value(json!({"timestamp": timestamp, "publish_timestamp": timestamp}))
-            .unwrap()
-    }
-
-    fn outcome(is_five: bool) -> WriteSummary {
-        let scale = if is_five { Scale::Five } else { Scale::Four };
-        WriteSummary {
-            scale,
-            is_five,
-            is_complete: true,
-            has_new_ioc: false,
-            reopens: false,
-        }
-    }
-
-    /// The alert as it was written.
-    fn alert(wanted: &AlertDraft, is_five: bool, change: serde_json::Value) -> Alert {
-        let WriteSummary { scale, .. } = outcome(is_five);
-        let state = build_state(wanted, &event(1), &Uuid::nil(), true, scale, is_five);
-        let mut alert = json!({
-            "_id": "~1", "sourceRef": wanted.source_ref, "title": wanted.title, "description": state.insert_into(&wanted.description),
-            "severity": wanted.severity, "date": wanted.date, "tlp": tlp_number(wanted.tlp, scale), "pap": wanted.pap.number(),
-            "externalLink": wanted.link, "tags": wanted.tags, "follow": true, "_createdBy": "import@example.org",
-        });
-
-        alert
-            .as_object_mut()
-            .unwrap()
-            .extend(change.as_object().unwrap().clone());
-
-        serde_json::from_value(alert).unwrap()
-    }
-
-    fn body(
-        wanted: &AlertDraft,
-        timestamp: i64,
-        alert: &Alert,
-        outcome: WriteSummary,
-    ) -> serde_json::Value {
-        build_patch_for(wanted, timestamp, alert, outcome)
-            .body
-            .into()
-    }
-
-    fn build_patch_for(
-        wanted: &AlertDraft,
-        timestamp: i64,
-        alert: &Alert,
-        outcome: WriteSummary,
-    ) -> AlertPatch {
-        let old = known_state(alert, &Uuid::nil(), &own_users());
-        build_patch(
-            wanted,
-            (&event(timestamp), &Uuid::nil()),
-            alert,
-            old.as_ref(),
-            outcome,
-        )
-    }
-
-    fn own_users() -> Users {
-        Users::new("import@example.org", &[])
-    }
-
-    #[test]
-    fn what_did_not_change_is_not_written() {
-        for is_five in [false, true] {
-            let alert = alert(&wanted(|_| {}), is_five, json!({}));
-            assert_eq!(
-                body(&wanted(|_| {}), 1, &alert, outcome(is_five)),
-                json!({})
-            );
-            assert!(matches!(
-                determine_status(&event(1), &Uuid::nil(), Some(alert.clone()), &own_users()),
-                AlertStatus::Unchanged(_)
-            ));
-            assert!(matches!(
-                determine_status(&event(2), &Uuid::nil(), Some(alert), &own_users()),
-                AlertStatus::Changed(_)
-            ));
-        }
-    }
-
-    #[test]
-    fn a_republication_rewrites_the_line_only() {
-        let alert = alert(&wanted(|_| {}), true, json!({}));
-        let change = build_patch_for(&wanted(|_| {}), 2, &alert, outcome(true));
-        assert_eq!(change.body.keys().collect::<Vec<_>>(), ["description"]);
-        assert!(!change.is_real);
-
-        assert!(
-            change.body["description"]
-                .as_str()
-                .unwrap()
-                .contains(" timestamp=2 publish_timestamp=2 complete=yes ")
-        );
-    }
-
-    #[test]
-    fn a_line_in_somebody_elses_alert_proves_nothing() {
-        let theirs = alert(
-            &wanted(|_| {}),
-            true,
-            json!({"_createdBy": "jane@example.org"}),
-        );
-
-        assert!(matches!(
-            determine_status(&event(1), &Uuid::nil(), Some(theirs.clone()), &own_users()),
-            AlertStatus::Changed(_)
-        ));
-
-        assert!(
-            known_state(
-                &theirs,
-                &Uuid::nil(),
-                &Users::new("x", &["Jane@example.org".into()])
-            )
-            .is_some()
-        );
-
-        // What they wrote stays, and what was written once is not written again.
-        let new = wanted(|wanted| wanted.title = "#1 Worse".into());
-        assert_eq!(body(&new, 1, &theirs, outcome(true)).get("title"), None);
-        assert_eq!(body(&wanted(|_| {}), 1, &theirs, outcome(true)), json!({}));
-    }
-
-    #[test]
-    fn a_field_that_an_analyst_edited_stays_and_the_others_follow() {
-        let new = wanted(|wanted| (wanted.title, wanted.severity) = ("#1 Worse".into(), 3));
-        let edited = alert(&wanted(|_| {}), true, json!({"title": "Ours"}));
-        assert_eq!(
-            build_patch_for(&new, 2, &edited, outcome(true)).kept,
-            [Field::Title]
-        );
-        let first = body(&new, 2, &edited, outcome(true));
-        assert_eq!(
-            (&first["title"], &first["severity"]),
-            (&json!(null), &json!(3))
-        );
-        // The line now has the hash of the title that was wanted: it stays theirs.
-        let again = alert(
-            &wanted(|_| {}),
-            true,
-            json!({"title": "Ours", "severity": 3, "description": first["description"]}),
-        );
-
-        assert_eq!(
-            build_patch_for(&new, 2, &again, outcome(true)),
-            AlertPatch::default()
-        );
-    }
-
-    #[test]
-    fn without_the_line_fields_stay_and_the_line_is_written() {
-        let bare = alert(
-            &wanted(|_| {}),
-            true,
-            json!({"description": "Notes only", "title": "?"}),
-        );
-
-        let change = build_patch_for(&wanted(|_| {}), 2, &bare, outcome(true));
-        assert_eq!(change.body.keys().collect::<Vec<_>>(), ["description"]);
-
-        assert!(
-            change.body["description"]
-                .as_str()
-                .unwrap()
-                .starts_with("Notes only\n\n[cortex-misp] event=")
-        );
-    }
-
-    #[test]
-    fn tags_are_added_and_tlp_tags_follow_as_long_as_the_tlp_is_ours() {
-        let red = wanted(|wanted| {
-            (wanted.tlp, wanted.tags) = (Tlp::Red, vec!["tlp:red".into(), "new".into()])
-        });
-        let as_written = alert(
-            &wanted(|_| {}),
-            true,
-            json!({"tags": ["src:CIRCL", "tlp:amber+strict", "ours"]}),
-        );
-
-        let written = body(&red, 2, &as_written, outcome(true));
-        assert_eq!(
-            (&written["addTags"], &written["removeTags"]),
-            (&json!(["tlp:red", "new"]), &json!(["tlp:amber+strict"]))
-        );
-        let lowered = alert(
-            &wanted(|_| {}),
-            true,
-            json!({"tlp": 1, "tags": ["tlp:green"]}),
-        );
-
-        let written = body(&red, 2, &lowered, outcome(true));
-        assert_eq!(
-            (&written["addTags"], &written["removeTags"], &written["tlp"]),
-            (&json!(["new"]), &json!(null), &json!(null))
-        );
-        let of_four = alert(
-            &wanted(|_| {}),
-            false,
-            json!({"tags": ["ours", "tlp:amber+strict", WITHDRAWN]}),
-        );
-
-        assert_eq!(
-            body(&red, 2, &of_four, outcome(false))["tags"],
-            json!(["ours", "tlp:red", "new"])
-        );
-    }
-
-    #[test]
-    fn thehive_4_keeps_its_link_and_hears_of_iocs_in_cases_only() {
-        let moved = wanted(|wanted| wanted.link = Some("https://elsewhere.example".into()));
-        let read = |case: &str| {
-            alert(
-                &wanted(|_| {}),
-                false,
-                json!({"read": true, "caseId": case}),
-            )
-        };
-
-        let new_ioc = WriteSummary {
-            has_new_ioc: true,
-            ..outcome(false)
-        };
-        let written = body(&moved, 2, &read("~7"), new_ioc);
-        assert_eq!(
-            (&written["externalLink"], &written["read"]),
-            (&json!(null), &json!(false))
-        );
-
-        assert!(
-            written["tags"]
-                .as_array()
-                .unwrap()
-                .contains(&json!(UPDATED))
-        );
-
-        assert_eq!(body(&moved, 2, &read(""), new_ioc)["read"], json!(null));
-
-        assert_eq!(
-            body(
-                &moved,
-                2,
-                &read(""),
-                WriteSummary {
-                    reopens: true,
-                    ..new_ioc
-                }
-            )["read"],
-            false
-        );
-    }
-
-    #[test]
-    fn whoever_does_not_follow_is_left_alone() {
-        let alert = alert(&wanted(|_| {}), true, json!({"follow": false}));
-        assert!(matches!(
-            determine_status(&event(2), &Uuid::nil(), Some(alert), &own_users()),
-            AlertStatus::Unfollowed(_)
-        ));
-        assert!(matches!(
-            determine_status(&event(2), &Uuid::nil(), None, &own_users()),
-            AlertStatus::New
-        ));
-    }
-}
+mod tests;

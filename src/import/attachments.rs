@@ -17,7 +17,7 @@ const SAMPLE: &str = "malware-sample";
 const PLAIN: &str = "attachment";
 
 /// A file that an alert is to have, as an observable of type `file`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlertFileDraft {
     /// The attribute that it is read by, without what the observable has of it.
     pub attribute: Attribute,
@@ -33,26 +33,15 @@ pub struct AlertFileDraft {
 
 impl AlertFileDraft {
     /// The file of an attribute. `observable` is what a text observable would have of it.
-    #[must_use]
     pub fn new(attribute: &Attribute, observable: ObservableDraft) -> Self {
-        let Attribute {
-            id,
-            uuid,
-            kind,
-            value,
-            ..
-        } = attribute;
-
-        let (id, uuid, kind, value) = (id.clone(), uuid.clone(), kind.clone(), value.clone());
-
         Self {
             md5: md5(attribute),
             marks: attachment_tags(attribute),
             attribute: Attribute {
-                id,
-                uuid,
-                kind,
-                value,
+                id: attribute.id.clone(),
+                uuid: attribute.uuid.clone(),
+                kind: attribute.kind.clone(),
+                value: attribute.value.clone(),
                 ..Attribute::default()
             },
             observable,
@@ -61,14 +50,12 @@ impl AlertFileDraft {
     }
 
     /// True if it comes as an encrypted zip.
-    #[must_use]
     pub fn is_sample(&self) -> bool {
         self.attribute.kind == SAMPLE
     }
 
     /// What it is known by in TheHive: a sample by its md5, an attachment by the tag that names its
     /// attribute. Empty for a sample whose value names no md5.
-    #[must_use]
     pub fn file_key(&self) -> &str {
         self.md5
             .as_ref()
@@ -77,7 +64,6 @@ impl AlertFileDraft {
     }
 
     /// True if an observable is this file.
-    #[must_use]
     pub fn is_same_file(&self, there: &Observable) -> bool {
         let Some(file) = &there.attachment else {
             return false;
@@ -90,21 +76,18 @@ impl AlertFileDraft {
 
     /// True if an observable is also the file of another attribute, so that what that one says of
     /// it stays.
-    #[must_use]
     pub fn is_shared(&self, there: &Observable) -> bool {
         filter_attachment_tags(&there.tags).any(|mark| !self.marks.contains(mark))
     }
 }
 
 /// True for an attribute with a file.
-#[must_use]
 pub fn has_file(attribute: &Attribute) -> bool {
     [SAMPLE, PLAIN].contains(&attribute.kind.as_str())
 }
 
 /// What the file of an attribute is called in TheHive: no path, and nothing that a form cannot
 /// carry.
-#[must_use]
 pub fn file_name(attribute: &Attribute) -> String {
     let name = match attribute.kind == SAMPLE {
         true => attribute.value.split('|').next().unwrap_or_default(),
@@ -114,7 +97,6 @@ pub fn file_name(attribute: &Attribute) -> String {
 }
 
 /// The tag of an attachment; none for another attribute.
-#[must_use]
 pub fn attachment_tag(attribute: &Attribute) -> Option<String> {
     attachment_tags(attribute).into_iter().next()
 }
@@ -148,7 +130,6 @@ fn md5(attribute: &Attribute) -> Option<String> {
 
 /// By what the file of a live attribute may be known in TheHive, see [`keys_of_stored_file`];
 /// nothing for an attribute without one.
-#[must_use]
 pub fn keys_of_attribute(attribute: &Attribute) -> Vec<String> {
     if !has_file(attribute) {
         return Vec::new();
@@ -161,7 +142,6 @@ pub fn keys_of_attribute(attribute: &Attribute) -> Vec<String> {
 
 /// By what a file in TheHive may belong to a live attribute: the tag of the attribute that it was
 /// read from, else its name; and its hashes.
-#[must_use]
 pub fn keys_of_stored_file(file: &Attachment, tags: &[String]) -> Vec<String> {
     let mut names: Vec<String> = filter_attachment_tags(tags).cloned().collect();
     if names.is_empty() {
@@ -182,7 +162,7 @@ fn filter_attachment_tags(tags: &[String]) -> impl Iterator<Item = &String> {
 }
 
 /// Files of which no two are the same sample.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct FileSet {
     /// In the order of their attributes.
     pub all: Vec<AlertFileDraft>,

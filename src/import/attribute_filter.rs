@@ -3,76 +3,50 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::event_filter::NameList;
 use crate::misp::wire::Attribute;
-use crate::tags::{excludes, matches};
 
 /// The filters on attributes.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct AttributeFilters {
     /// Only attributes of these MISP types, such as `ip-dst`; `*` stands for any text.
-    #[serde(default)]
     pub attribute_types: Vec<String>,
     /// No attributes of these MISP types, such as `text` or `email-*`; `*` stands for any text.
-    #[serde(default)]
     pub exclude_attribute_types: Vec<String>,
     /// Only attributes of these MISP categories, such as `Network activity`; `*` stands for any
     /// text.
-    #[serde(default)]
     pub attribute_categories: Vec<String>,
     /// Only attributes with at least one of these tags of their own, such as `kill-chain:*`, in any
     /// case; `*` stands for any text.
-    #[serde(default)]
     pub attribute_tags: Vec<String>,
     /// No attributes with one of these tags of their own, such as `false-positive:*`, in any case,
     /// however disguised; `*` stands for any text.
-    #[serde(default)]
     pub exclude_attribute_tags: Vec<String>,
     /// Only attributes that are meant for detection (`to_ids`).
-    #[serde(default)]
     pub ids_only: bool,
 }
 
 impl AttributeFilters {
     /// The rule that keeps an attribute out; none if it passes.
-    #[must_use]
     pub fn find_skip_rule(&self, attribute: &Attribute) -> Option<String> {
-        let fits =
-            |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
         if self.ids_only && attribute.to_ids != Some(true) {
             return Some("not meant for detection".to_owned());
         }
-        if !self.attribute_types.is_empty() && !fits(&self.attribute_types, &attribute.kind) {
-            return Some("type is not included".to_owned());
-        }
-        if let Some(pattern) = self
-            .exclude_attribute_types
-            .iter()
-            .find(|pattern| excludes(pattern, &attribute.kind))
-        {
-            return Some(format!("type {pattern} is excluded"));
-        }
-        if !self.attribute_categories.is_empty()
-            && !fits(&self.attribute_categories, &attribute.category)
-        {
-            return Some("category is not included".to_owned());
-        }
-        let is_included =
-            |pattern: &String| attribute.tags.iter().any(|tag| matches(pattern, &tag.name));
-        if !self.attribute_tags.is_empty() && !self.attribute_tags.iter().any(is_included) {
-            return Some("no attribute tag is included".to_owned());
-        }
+        let list = |include, exclude| NameList { include, exclude };
+        let types = list(&self.attribute_types, &self.exclude_attribute_types);
+        let categories = list(&self.attribute_categories, &[]);
+        let tags = list(&self.attribute_tags, &self.exclude_attribute_tags);
 
-        let is_excluded = |pattern: &&String| {
-            attribute
-                .tags
-                .iter()
-                .any(|tag| excludes(pattern, &tag.name))
-        };
-
-        self.exclude_attribute_tags
-            .iter()
-            .find(is_excluded)
-            .map(|pattern| format!("attribute tag {pattern} is excluded"))
+        types
+            .rule("type", || std::iter::once(attribute.kind.as_str()))
+            .or_else(|| {
+                categories.rule("category", || std::iter::once(attribute.category.as_str()))
+            })
+            .or_else(|| {
+                let names = || attribute.tags.iter().map(|tag| tag.name.as_str());
+                tags.rule("attribute tag", names)
+            })
     }
 }
 

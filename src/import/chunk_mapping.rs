@@ -26,7 +26,6 @@ pub type BatchRow = (Element<Attribute>, Option<(Arc<str>, Arc<str>)>);
 pub type Digest = [u8; 16];
 
 /// The digest of an observable, its type and data as TheHive compares them.
-#[must_use]
 pub fn digest(data_type: &str, data: &str) -> Digest {
     let mut sha1 = sha1_smol::Sha1::new();
     sha1.update(data_type.as_bytes());
@@ -42,7 +41,7 @@ pub fn digest(data_type: &str, data: &str) -> Digest {
 }
 
 /// What became of the rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Default, Debug, PartialEq)]
 pub struct MappedChunk {
     /// One for each row, in order.
     pub slots: Vec<RowOutcome>,
@@ -59,7 +58,7 @@ pub struct MappedChunk {
 }
 
 /// What became of one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum RowOutcome {
     /// It is no observable, and this is why.
     Is(Verdict),
@@ -100,70 +99,45 @@ pub fn map_rows(
     let (mut places, mut files) = (HashMap::new(), FileSet::default());
 
     for (element, within) in rows {
+        let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
         let slot = match element {
             Element::Bad(flaw) => RowOutcome::Is(Verdict::Failed(flaw.describe("an attribute"))),
             Element::Good(attribute) if attribute.deleted == Some(true) => {
                 RowOutcome::Is(Verdict::Skipped("deleted".to_owned()))
             }
             Element::Good(attribute) => {
-                let within = within.as_ref().map(|(name, uuid)| (&**name, &**uuid));
                 let rule = choice.find_skip_rule(&attribute);
                 let is_secret = holds_secret(&attribute, within, setup.scrubber);
-                let mapped = map_attribute(
-                    &attribute,
-                    within,
-                    setup,
-                    rule.is_none() && !is_secret,
-                    live,
-                );
-
-                let mapped = if is_secret {
-                    Err(HOLDS_SECRET.to_owned())
-                } else {
-                    mapped
+                let is_wanted = rule.is_none() && !is_secret;
+                let mapped = map_attribute(&attribute, within, setup, is_wanted, live);
+                // What is withheld counts as there all the same.
+                let mapped = match is_secret {
+                    true => Err(HOLDS_SECRET.to_owned()),
+                    false => mapped,
                 };
-
                 if rule.is_none() {
-                    batch.own_tags += attribute
-                        .tags
-                        .iter()
-                        .filter(|tag| tags::is_reserved(&tag.name))
-                        .count() as u64;
-
-                    let is_long = |tag: &&Tag| {
-                        !tags::is_reserved(&tag.name) && mapping::is_long_tag(&tag.name)
-                    };
-                    batch.long_tags += attribute.tags.iter().filter(is_long).count() as u64;
-                    let stands_in = |all: &Vec<(Key, ObservableDraft)>| {
-                        all.iter().any(|(_, one)| mapping::is_stand_in(one))
-                    };
-                    batch.stand_ins += u64::from(mapped.as_ref().is_ok_and(stands_in));
-                }
-
-                if setup.has_files
-                    && rule.is_none()
-                    && mapped.is_ok()
-                    && attachments::has_file(&attribute)
-                {
-                    let observable = mapping::draft_file(&attribute, within, setup);
-                    files.add_file(AlertFileDraft::new(&attribute, observable));
+                    batch.count_tags(&attribute);
                 }
 
                 match (rule, mapped) {
                     (Some(rule), _) => RowOutcome::Is(Verdict::Skipped(rule)),
                     (None, Err(reason)) => RowOutcome::Is(Verdict::Failed(reason)),
                     (None, Ok(mapped)) => {
+                        let is_stand_in = |(_, draft): &(Key, _)| mapping::is_stand_in(draft);
+                        batch.stand_ins += u64::from(mapped.iter().any(is_stand_in));
+                        if setup.has_files && attachments::has_file(&attribute) {
+                            let observable = mapping::draft_file(&attribute, within, setup);
+                            files.add_file(AlertFileDraft::new(&attribute, observable));
+                        }
                         RowOutcome::Becomes(batch.add_observables(mapped, &mut places))
                     }
                 }
             }
         };
-
         batch.slots.push(slot);
     }
 
     batch.files = files.all;
-
     batch
 }
 
@@ -217,16 +191,27 @@ fn map_attribute(
     }
 
     let wanted = mapping::draft_observables(attribute, within, setup)?;
-    let key = |one: ObservableDraft| {
-        let key = (setup.key)(&one.data_type, &one.data);
-        live(digest(&key.0, &key.1), is_wanted, one.ioc);
-        (key, one)
+    let key = |draft: ObservableDraft| {
+        let key = (setup.key)(&draft.data_type, &draft.data);
+        live(digest(&key.0, &key.1), is_wanted, draft.ioc);
+        (key, draft)
     };
 
     Ok(wanted.into_iter().map(key).collect())
 }
 
 impl MappedChunk {
+    /// Counts the tags of an attribute that are not passed on as they are.
+    fn count_tags(&mut self, attribute: &Attribute) {
+        for Tag { name, .. } in &attribute.tags {
+            if tags::is_reserved(name) {
+                self.own_tags += 1;
+            } else if mapping::is_long_tag(name) {
+                self.long_tags += 1;
+            }
+        }
+    }
+
     /// Takes observables in, and says where they are.
     fn add_observables(
         &mut self,

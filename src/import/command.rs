@@ -15,30 +15,25 @@ use crate::time;
 
 /// What a job may ask for. It may narrow what the configuration says, never widen a filter.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Parameters {
     /// A command, in place of the job's data.
-    #[serde(default)]
     pub command: Option<String>,
     /// Only the connection of this name.
-    #[serde(default)]
     pub connection: Option<String>,
     /// Events published or changed since then: `all`, `24h`, `7d`, `2026-01-31`, or seconds since
     /// 1970.
-    #[serde(default)]
     pub since: Option<String>,
     /// Only this event: its uuid, or its address on the MISP of a connection.
-    #[serde(default)]
     pub event: Option<String>,
     /// At most so many new alerts on each connection; 0 for no limit.
-    #[serde(default)]
     pub limit: Option<u64>,
     /// Report what would be written, and write nothing.
-    #[serde(default)]
     pub dry_run: bool,
 }
 
 /// What is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// An import of all events that pass the filters.
     Sync {
@@ -57,7 +52,7 @@ pub enum Request {
 }
 
 /// How an event is named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum EventRef {
     /// By its uuid, the same on every MISP.
     Uuid(Uuid),
@@ -66,7 +61,7 @@ pub enum EventRef {
 }
 
 /// A job, understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     /// What is wanted.
     pub asked: Request,
@@ -164,7 +159,6 @@ impl Command {
     }
 
     /// The only connection that is asked, if it is not all of them.
-    #[must_use]
     pub fn requested_connection(&self) -> Option<&str> {
         self.connection_in_command().or(self.connection.as_deref())
     }
@@ -190,7 +184,6 @@ pub struct Commands<'a> {
 impl Commands<'_> {
     /// True for a text that would be a command, or be taken for one, if it stood on an observable
     /// of type `other`.
-    #[must_use]
     pub fn is_command_like(&self, text: &str) -> bool {
         let plain = tags::fold_name(text);
         plain.starts_with(SYNC)
@@ -294,7 +287,7 @@ impl Commands<'_> {
 }
 
 /// What an address leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 enum Address<'a> {
     /// An event, on the MISP of the connection of this name.
     Event(EventRef, &'a str),

@@ -11,74 +11,70 @@ use serde::{Deserialize, Serialize};
 
 /// The filters on events.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct EventFilters {
     /// Maximum age in days of an event that gets a new alert; 0 for no limit. Known alerts go on
     /// being updated.
-    #[serde(default = "ninety")]
     pub max_age_days: u64,
     /// Which date counts for the maximum age: `event` (its own date), `published` (last
     /// publication) or `modified` (last change).
-    #[serde(default)]
     pub max_age_date: AgeDate,
     /// Only events created by one of these organisations, such as `CIRCL`: name (in any case), uuid
     /// or number on the server.
-    #[serde(default)]
     pub include_organisations: Vec<String>,
     /// No events created by one of these organisations, named in the same way.
-    #[serde(default)]
     pub exclude_organisations: Vec<String>,
     /// No new alerts of events with more attributes than this, those in objects included; 0 for no
     /// limit. Known alerts go on being updated, but get no new observables beyond twice this
     /// number.
-    #[serde(default = "five_thousand")]
     pub max_attributes: u64,
     /// Only events with at least one of these tags, such as `type:OSINT`, in any case; `*` stands
     /// for any text.
-    #[serde(default)]
     pub include_tags: Vec<String>,
     /// No events with one of these tags, such as `workflow:*`, in any case, however disguised; `*`
     /// stands for any text.
-    #[serde(default)]
     pub exclude_tags: Vec<String>,
     /// Only events of at least this threat level: `low`, `medium`, `high`. An undefined one is
     /// below `low`. Not set: all.
-    #[serde(default)]
     pub min_threat_level: Option<ThreatLevel>,
     /// Only events in one of these states of analysis: `initial`, `ongoing`, `completed`. Not set:
     /// all.
-    #[serde(default)]
     pub include_analysis: Vec<Analysis>,
     /// Only events with one of these distributions: 0 your organisation, 1 this community, 2
     /// connected communities, 3 all communities, 4 a sharing group. A feed's events count as 3. Not
     /// set: all.
-    #[serde(default)]
     pub include_distributions: Vec<u64>,
     /// Only events with this text in their info line, such as `phishing`, in any case; `*` stands
     /// for any text.
-    #[serde(default)]
     pub include_event_info: Option<String>,
     /// Only published events. What stands in a feed counts as published.
-    #[serde(default = "yes")]
     pub published_only: bool,
     /// No events that this installation exported itself.
-    #[serde(default = "yes")]
     pub loop_guard: bool,
     /// No events of the organisation that the key's user belongs to. A feed's events have no such
     /// organisation.
-    #[serde(default)]
     pub skip_own_organisation: bool,
 }
 
-fn ninety() -> u64 {
-    90
-}
-
-fn five_thousand() -> u64 {
-    5_000
-}
-
-fn yes() -> bool {
-    true
+impl Default for EventFilters {
+    fn default() -> Self {
+        Self {
+            max_age_days: 90,
+            max_age_date: AgeDate::default(),
+            include_organisations: Vec::new(),
+            exclude_organisations: Vec::new(),
+            max_attributes: 5_000,
+            include_tags: Vec::new(),
+            exclude_tags: Vec::new(),
+            min_threat_level: None,
+            include_analysis: Vec::new(),
+            include_distributions: Vec::new(),
+            include_event_info: None,
+            published_only: true,
+            loop_guard: true,
+            skip_own_organisation: false,
+        }
+    }
 }
 
 /// A threat level, from low to high.
@@ -110,7 +106,7 @@ pub enum Analysis {
 impl ThreatLevel {
     /// MISP's numbers for this level and those above it: 1 is high, 3 low; 4, undefined, is below
     /// all.
-    pub(super) fn misp_numbers_at_or_above(self) -> Vec<u64> {
+    pub fn misp_numbers_at_or_above(self) -> Vec<u64> {
         match self {
             Self::Low => vec![1, 2, 3],
             Self::Medium => vec![1, 2],
@@ -118,8 +114,12 @@ impl ThreatLevel {
         }
     }
 
-    /// The level of MISP's number; none for 4, undefined.
-    pub(super) fn from_misp_number(number: Option<i64>) -> Option<Self> {
+    /// MISP's word for a number; 4 is undefined.
+    pub fn word_of(number: Option<i64>) -> &'static str {
+        Self::from_misp_number(number).map_or("undefined", Self::as_str)
+    }
+
+    fn from_misp_number(number: Option<i64>) -> Option<Self> {
         match number {
             Some(1) => Some(Self::High),
             Some(2) => Some(Self::Medium),
@@ -128,7 +128,7 @@ impl ThreatLevel {
         }
     }
 
-    pub(super) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",
             Self::Medium => "medium",
@@ -138,7 +138,10 @@ impl ThreatLevel {
 }
 
 impl Analysis {
-    pub(super) fn as_str(self) -> &'static str {
+    /// The states by MISP's numbers.
+    const ALL: [Self; 3] = [Self::Initial, Self::Ongoing, Self::Completed];
+
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Initial => "initial",
             Self::Ongoing => "ongoing",
@@ -146,23 +149,29 @@ impl Analysis {
         }
     }
 
-    /// MISP's number.
-    pub(super) fn to_misp_number(self) -> u64 {
-        match self {
-            Self::Initial => 0,
-            Self::Ongoing => 1,
-            Self::Completed => 2,
-        }
+    pub fn to_misp_number(self) -> u64 {
+        self as u64
     }
 
-    fn from_misp_number(number: Option<i64>) -> Option<Self> {
-        match number {
-            Some(0) => Some(Self::Initial),
-            Some(1) => Some(Self::Ongoing),
-            Some(2) => Some(Self::Completed),
-            _ => None,
-        }
+    pub fn from_misp_number(number: Option<i64>) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number?).ok()?).copied()
     }
+}
+
+/// MISP's words for who sees an event.
+pub fn distribution_word(number: Option<i64>) -> &'static str {
+    const WORDS: [&str; 5] = [
+        "your organisation only",
+        "this community only",
+        "connected communities",
+        "all communities",
+        "sharing group",
+    ];
+
+    let number = number.and_then(|number| usize::try_from(number).ok());
+    number
+        .and_then(|number| WORDS.get(number).copied())
+        .unwrap_or("unknown")
 }
 
 /// What counts as an event's distribution if it names none: everyone who can pull a feed reads it.
@@ -181,33 +190,55 @@ pub enum AgeDate {
     Modified,
 }
 
+/// What has to be there, and what must not.
+#[derive(Clone, Copy)]
+pub struct NameList<'f> {
+    pub include: &'f [String],
+    pub exclude: &'f [String],
+}
+
+impl<'f> NameList<'f> {
+    /// All names of both lists.
+    pub fn all(self) -> impl Iterator<Item = &'f str> {
+        self.include.iter().chain(self.exclude).map(String::as_str)
+    }
+
+    /// The rule by which these patterns leave out what has these texts, several or one.
+    pub fn rule<'t, I: Iterator<Item = &'t str>>(
+        self,
+        what: &str,
+        texts: impl Fn() -> I,
+    ) -> Option<String> {
+        let is_in = |pattern: &String| texts().any(|text| matches(pattern, text));
+        if !self.include.is_empty() && !self.include.iter().any(is_in) {
+            return Some(match what {
+                "tag" | "attribute tag" => format!("no {what} is included"),
+                _ => format!("{what} is not included"),
+            });
+        }
+        let is_excluded = |pattern: &&String| texts().any(|text| excludes(pattern, text));
+        let pattern = self.exclude.iter().find(is_excluded)?;
+        Some(format!("{what} {pattern} is excluded"))
+    }
+}
+
 impl EventFilters {
     /// True if a filter names an organisation or a tag.
-    #[must_use]
     pub fn has_names(&self) -> bool {
-        let lists = [
-            &self.include_organisations,
-            &self.exclude_organisations,
-            &self.include_tags,
-            &self.exclude_tags,
-        ];
-
-        lists.iter().any(|list| !list.is_empty())
+        self.organisations()
+            .all()
+            .chain(self.tags().all())
+            .next()
+            .is_some()
     }
 
     /// The patterns of tags that keep an event in or out.
-    #[must_use]
     pub fn tag_patterns(&self) -> Vec<String> {
-        self.include_tags
-            .iter()
-            .chain(&self.exclude_tags)
-            .cloned()
-            .collect()
+        self.tags().all().map(ToOwned::to_owned).collect()
     }
 
     /// The rule that keeps an event out; none if it passes. Whether it is an export of our own is
     /// for the loop guard to say.
-    #[must_use]
     pub fn find_skip_rule(&self, event: &Event, is_own_export: bool) -> Option<String> {
         if is_own_export {
             return Some("exported by this installation (loop guard)".to_owned());
@@ -216,14 +247,13 @@ impl EventFilters {
             return Some("not published".to_owned());
         }
         self.organisation_rule(event)
-            .or_else(|| self.tag_rule(event))
+            .or_else(|| self.tags().rule("tag", || event.all_tag_names()))
             .or_else(|| self.event_field_rule(event))
     }
 
     /// The rule that keeps an event from becoming a new alert; an alert that is there goes on being
     /// updated. A feed does not tell how many attributes an event has: they are counted before it
     /// is read.
-    #[must_use]
     pub fn find_new_alert_skip_rule(&self, event: &Event, now: i64) -> Option<String> {
         self.age_rule(event, now).or_else(|| {
             let count = event
@@ -236,64 +266,56 @@ impl EventFilters {
     }
 
     /// True for a number of attributes above the limit.
-    #[must_use]
     pub fn is_too_large(&self, attributes: u64) -> bool {
         self.max_attributes > 0 && attributes > self.max_attributes
     }
 
     /// The most observables of an alert, whether it is new or has grown; none for no limit. An
     /// attribute may become two.
-    #[must_use]
     pub fn max_observables(&self) -> Option<u64> {
         (self.max_attributes > 0).then(|| self.max_attributes.saturating_mul(2))
     }
 
     /// The rule for events above the limit.
-    #[must_use]
     pub fn too_large_rule(&self) -> String {
         format!("more than {} attributes", self.max_attributes)
     }
 
+    /// The names of organisations.
+    pub fn organisations(&self) -> NameList<'_> {
+        NameList {
+            include: &self.include_organisations,
+            exclude: &self.exclude_organisations,
+        }
+    }
+
+    /// The patterns of tags.
+    pub fn tags(&self) -> NameList<'_> {
+        NameList {
+            include: &self.include_tags,
+            exclude: &self.exclude_tags,
+        }
+    }
+
     fn organisation_rule(&self, event: &Event) -> Option<String> {
-        if !self.include_organisations.is_empty()
-            && !self
-                .include_organisations
-                .iter()
-                .any(|one| is_created_by(event, one))
-        {
+        let NameList { include, exclude } = self.organisations();
+        let is_creator = |name: &String| is_created_by(event, name);
+        if !include.is_empty() && !include.iter().any(is_creator) {
             return Some("organisation is not included".to_owned());
         }
-        if !self.exclude_organisations.is_empty() && event.orgc.is_none() {
+        if !exclude.is_empty() && event.orgc.is_none() {
             return Some("its organisation is not shown".to_owned());
         }
 
         // Whoever makes a feed writes the names in it.
-        let is_like = |name: &String| {
-            event
-                .orgc
-                .as_ref()
-                .is_some_and(|orgc| are_alike(name, &orgc.name))
+        let is_like = |name: &str| {
+            let orgc = event.orgc.as_ref();
+            orgc.is_some_and(|orgc| are_alike(name, &orgc.name))
         };
-
-        let excluded = self
-            .exclude_organisations
+        let excluded = exclude
             .iter()
-            .find(|one| is_created_by(event, one) || is_like(one))?;
-
+            .find(|name| is_created_by(event, name) || is_like(name))?;
         Some(format!("organisation {excluded} is excluded"))
-    }
-
-    fn tag_rule(&self, event: &Event) -> Option<String> {
-        let is_included = |pattern: &String| event.all_tag_names().any(|tag| matches(pattern, tag));
-        if !self.include_tags.is_empty() && !self.include_tags.iter().any(is_included) {
-            return Some("no tag is included".to_owned());
-        }
-        let is_excluded =
-            |pattern: &&String| event.all_tag_names().any(|tag| excludes(pattern, tag));
-        self.exclude_tags
-            .iter()
-            .find(is_excluded)
-            .map(|pattern| format!("tag {pattern} is excluded"))
     }
 
     fn event_field_rule(&self, event: &Event) -> Option<String> {

@@ -37,24 +37,53 @@ use crate::thehive::wire::Alert;
 use crate::types::ObservableTypeSet;
 use crate::worker;
 
-/// An event to be imported, and where: the desks by their number, each with the alert that it has.
-pub(super) struct ImportTask {
+/// An event to be imported, and where: the targets by their number, each with the alert that it has.
+pub struct ImportTask {
     /// Its place in the list.
-    pub(super) place: u64,
+    pub place: u64,
     /// Its turn among those that are read.
-    pub(super) turn: u64,
+    pub turn: u64,
     /// It waited already until others had their share of the time.
-    pub(super) is_again: bool,
+    pub is_again: bool,
     /// Where the window opens that it was listed for, in seconds since 1970; 0 for none.
-    pub(super) since: i64,
-    pub(super) event: Box<Event>,
-    pub(super) uuid: Uuid,
-    pub(super) alerts: Vec<(usize, Option<Alert>)>,
+    pub since: i64,
+    pub event: Box<Event>,
+    pub uuid: Uuid,
+    pub alerts: Vec<(usize, Option<Alert>)>,
 }
 
 impl ImportTask {
+    /// An event of the list, of which it is not known yet which alerts it has.
+    pub fn new(place: u64, since: i64, event: Box<Event>, uuid: Uuid) -> Self {
+        Self {
+            place,
+            turn: 0,
+            is_again: false,
+            since,
+            event,
+            uuid,
+            alerts: Vec::new(),
+        }
+    }
+
+    /// Whose event it is.
+    pub fn creator(&self) -> String {
+        self.event.creator_key()
+    }
+
+    /// The newest event has the highest number, or in a feed the latest change.
+    pub fn rank(&self) -> i64 {
+        let number = self.event.id.parse().ok();
+        number.or(self.event.timestamp).unwrap_or(0)
+    }
+
+    /// The number of attributes that MISP gives.
+    pub fn counted_attributes(&self) -> Option<u64> {
+        u64::try_from(self.event.attribute_count?).ok()
+    }
+
     /// True if no organisation has an alert of the event.
-    pub(super) fn is_new(&self) -> bool {
+    pub fn is_new(&self) -> bool {
         self.alerts.iter().all(|(_, alert)| alert.is_none())
     }
 }
@@ -67,7 +96,7 @@ struct EventImport<'a> {
     sync: &'a ConnectionImport<'a>,
     task: &'a ImportTask,
     alert: AlertDraft,
-    hands: Vec<AlertWriter<'a>>,
+    writers: Vec<AlertWriter<'a>>,
     /// Every attribute of the event as TheHive would have it.
     live: ObservableIndex,
     shown: Option<PreviewAlert>,
@@ -91,15 +120,15 @@ struct EventImport<'a> {
 
 impl ConnectionImport<'_> {
     /// Imports an event, and records what became of it.
-    pub(super) fn import(&self, task: &ImportTask, turn: &Ticket<'_>, share: Share) {
+    pub fn import(&self, task: &ImportTask, turn: &Ticket<'_>, share: Share) {
         let (opened, whole) = match self.open_feed_event(task) {
             Ok(opened) => opened.unzip(),
             Err(left_out) => {
-                let (event, verdict) = *left_out;
+                let (task, verdict) = *left_out;
                 if matches!(verdict, Verdict::Skipped(_)) && task.is_new() {
                     self.given_back.fetch_add(1, Ordering::Relaxed);
                 }
-                return self.record_unread_event(task.place, &event, &task.uuid, &verdict);
+                return self.record_unread_event(&task, verdict);
             }
         };
 
@@ -109,18 +138,18 @@ impl ConnectionImport<'_> {
             event: &task.event,
             uuid: &task.uuid,
         };
-        let hands = task.alerts.iter().filter_map(|(desk, alert)| {
-            let desk: &AlertTarget = self.desks.get(*desk)?;
-            Some(AlertWriter::new(desk, &common, from, alert.clone()))
+        let writers = task.alerts.iter().filter_map(|(target, alert)| {
+            let target: &AlertTarget = self.targets.get(*target)?;
+            Some(AlertWriter::new(target, &common, from, alert.clone()))
         });
-        let hands: Vec<_> = hands.collect();
+        let writers: Vec<_> = writers.collect();
 
         let mut reading = EventImport {
             sync: self,
             task,
             alert: self.draft_alert(task, &[], 0),
-            shown: hands.is_empty().then(PreviewAlert::default),
-            hands,
+            shown: writers.is_empty().then(PreviewAlert::default),
+            writers,
             live: ObservableIndex::default(),
             tally: VerdictCounts::default(),
             attributes: 0,
@@ -146,7 +175,10 @@ impl ConnectionImport<'_> {
     /// as it is to be imported, and its content, if that was one chunk, so that its file is not
     /// read twice; or why it is not imported. None for a server's event, about which its row has
     /// decided.
-    fn open_feed_event(&self, task: &ImportTask) -> Result<Option<Known>, Box<(Event, Verdict)>> {
+    fn open_feed_event(
+        &self,
+        task: &ImportTask,
+    ) -> Result<Option<Known>, Box<(ImportTask, Verdict)>> {
         let filters = &self.config.filters;
         let check = |number| {
             if task.is_new() && filters.is_too_large(number) {
@@ -156,6 +188,13 @@ impl ConnectionImport<'_> {
             }
         };
 
+        let read = |event: Event, alerts| ImportTask {
+            event: Box::new(event),
+            alerts,
+            ..*task
+        };
+        let left_out = |event, verdict| Box::new((read(event, task.alerts.clone()), verdict));
+
         let opened = self
             .misp
             .open_event_file(&task.uuid, &task.event, &check)
@@ -164,44 +203,30 @@ impl ConnectionImport<'_> {
                     true => Verdict::Skipped(filters.too_large_rule()),
                     false => Verdict::Failed(worker::error_line(&error)),
                 };
-                Box::new((Event::clone(&task.event), verdict))
+                left_out(Event::clone(&task.event), verdict)
             })?;
-
         let Some(Opened { mut head, whole }) = opened else {
             return Ok(None);
         };
         head.forget_implausible_moments(self.network.clock().now);
 
         if self.holds_secret(&head) {
-            return Err(Box::new((
-                head,
-                Verdict::Failed(chunk_mapping::HOLDS_SECRET.to_owned()),
-            )));
+            let reason = chunk_mapping::HOLDS_SECRET.to_owned();
+            return Err(left_out(head, Verdict::Failed(reason)));
         }
-
         let too_old = self.find_new_alert_skip_rule(&head, task.since);
         let rule = self
             .find_skip_rule(&head, &task.uuid)
             .or_else(|| too_old.clone().filter(|_| task.is_new()));
         if let Some(rule) = rule {
-            return Err(Box::new((head, Verdict::Skipped(rule))));
+            return Err(left_out(head, Verdict::Skipped(rule)));
         }
 
         let alerts = task
             .alerts
             .iter()
-            .filter(|(_, alert)| alert.is_some() || too_old.is_none())
-            .cloned()
-            .collect();
-
-        Ok(Some((
-            ImportTask {
-                event: Box::new(head),
-                alerts,
-                ..*task
-            },
-            whole,
-        )))
+            .filter(|(_, alert)| alert.is_some() || too_old.is_none());
+        Ok(Some((read(head, alerts.cloned().collect()), whole)))
     }
 
     fn draft_alert(&self, task: &ImportTask, reports: &[Report], of_attributes: u64) -> AlertDraft {
@@ -270,10 +295,10 @@ impl EventImport<'_> {
         }
         part.update(|part| part.stand_ins += batch.stand_ins);
         self.tag_warninglisted(&mut batch);
-        let of_hands = self.write_observables(&batch, is_part);
+        let by_writer = self.write_observables(&batch, is_part);
         self.write_files(std::mem::take(&mut batch.files), is_part);
 
-        self.count_verdicts(&batch, &of_hands);
+        self.count_verdicts(&batch, &by_writer);
 
         if let Some(shown) = &mut self.shown {
             shown.add_observables(batch.observables);
@@ -281,7 +306,7 @@ impl EventImport<'_> {
         if self.is_writing() {
             self.tally.record(part, &self.task.uuid, |verdict| verdict);
         }
-        let is_over = !self.hands.is_empty() && self.hands.iter().all(AlertWriter::is_stopped);
+        let is_over = !self.writers.is_empty() && self.writers.iter().all(AlertWriter::is_stopped);
 
         if is_over {
             bail!("the rest of the event is not read, since nothing more can be written")
@@ -310,7 +335,7 @@ impl EventImport<'_> {
 
     /// Counts each attribute once, whatever the number of its observables and of the alerts that
     /// they are put into: by the verdict of the lowest rank, so that a failure is never hidden.
-    fn count_verdicts(&mut self, batch: &MappedChunk, of_hands: &[Vec<Verdict>]) {
+    fn count_verdicts(&mut self, batch: &MappedChunk, by_writer: &[Vec<Verdict>]) {
         let run = &self.sync.part.run;
 
         for slot in &batch.slots {
@@ -321,7 +346,7 @@ impl EventImport<'_> {
                         .count_items(ItemKind::Attributes, verdict.clone(), 1, String::new);
                 }
                 RowOutcome::Becomes(places) => {
-                    let all = of_hands.iter().flat_map(|verdicts| {
+                    let all = by_writer.iter().flat_map(|verdicts| {
                         places
                             .iter()
                             .filter_map(|place| Some((*place, verdicts.get(*place)?.clone())))
@@ -334,7 +359,9 @@ impl EventImport<'_> {
                         batch
                             .observables
                             .get(place)
-                            .map_or_else(String::new, |one| run.report_text(&one.data))
+                            .map_or_else(String::new, |observable| {
+                                run.report_text(&observable.data)
+                            })
                     };
 
                     self.tally
@@ -348,7 +375,7 @@ impl EventImport<'_> {
         let ConnectionImport { config, part, .. } = self.sync;
         let scrubber = part.run.scrubber();
         let usual = ObservableTypeSet::thehive4();
-        let types = self.hands.first().map(|hand| &hand.desk.types);
+        let types = self.writers.first().map(|writer| &writer.target.types);
         let key = |data_type: &str, data: &str| match types {
             Some(types) => types.identity_key(data_type, data),
             None => (data_type.to_owned(), data.to_owned()),
@@ -398,7 +425,7 @@ impl EventImport<'_> {
         let mut values: Vec<&str> = batch
             .observables
             .iter()
-            .map(|one| one.data.as_str())
+            .map(|observable| observable.data.as_str())
             .collect();
 
         values.sort_unstable();
@@ -413,7 +440,9 @@ impl EventImport<'_> {
                 ));
                 // Their tags follow with the next run, unless MISP will not let us ask then either.
                 if !HttpError::of(&error).is_some_and(HttpError::is_permanent) {
-                    self.hands.iter_mut().for_each(AlertWriter::mark_incomplete);
+                    self.writers
+                        .iter_mut()
+                        .for_each(AlertWriter::mark_incomplete);
                 }
                 return;
             }
@@ -421,15 +450,15 @@ impl EventImport<'_> {
 
         let scrubber = part.run.scrubber();
 
-        for one in &mut batch.observables {
-            let Some(lists) = hits.get(&one.data).filter(|lists| !lists.is_empty()) else {
+        for observable in &mut batch.observables {
+            let Some(lists) = hits.get(&observable.data).filter(|lists| !lists.is_empty()) else {
                 continue;
             };
             self.warninglisted += 1;
 
             for list in lists {
                 mapping::add_tag(
-                    &mut one.tags,
+                    &mut observable.tags,
                     &tags::build(tags::WARNINGLIST, list),
                     &scrubber,
                 );
@@ -437,18 +466,18 @@ impl EventImport<'_> {
         }
     }
 
-    /// Puts the observables into each alert: their verdicts, by hand.
+    /// Puts the observables into each alert: their verdicts, by writer.
     fn write_observables(&mut self, batch: &MappedChunk, is_part: bool) -> Vec<Vec<Verdict>> {
-        let Self { hands, alert, .. } = self;
+        let Self { writers, alert, .. } = self;
         let page = Page {
             wanted: &batch.observables,
             is_part,
             is_all: !is_part && batch.files.is_empty(),
         };
 
-        hands
+        writers
             .iter_mut()
-            .map(|hand| hand.write_page(alert, page))
+            .map(|writer| writer.write_page(alert, page))
             .collect()
     }
 
@@ -474,115 +503,99 @@ impl EventImport<'_> {
     fn write_file(&mut self, file: &AlertFileDraft, is_part: bool) -> Verdict {
         let ConnectionImport { misp, config, .. } = self.sync;
 
-        let mut content = match (self.hands.is_empty(), misp) {
+        let transfer = match (self.writers.is_empty(), misp) {
             (true, _) => {
                 return Verdict::Skipped("alerts that are only reported have no files".to_owned());
             }
             (false, Misp::Feed(_)) => {
                 return Verdict::Skipped("a feed's files are not read".to_owned());
             }
-            (false, Misp::Server(_)) => AttachmentTransfer {
-                misp,
-                file,
-                settings: &config.settings,
-                is_part,
-                came: None,
-            },
+            (false, Misp::Server(_)) => {
+                AttachmentTransfer::new(misp, file, &config.settings, is_part)
+            }
         };
 
+        let Self { writers, alert, .. } = self;
         worst_verdict(
-            self.hands
+            writers
                 .iter_mut()
-                .map(|hand| hand.write_file(&mut content)),
+                .map(|writer| writer.write_file(alert, &transfer)),
         )
         .unwrap_or(Verdict::Created)
     }
 
     /// True if what is written counts, whatever becomes of the rest of the event.
     fn is_writing(&self) -> bool {
-        !self.hands.is_empty() && !self.sync.dry_run
+        !self.writers.is_empty() && !self.sync.dry_run
     }
 
     fn finish_event(mut self, read: Result<()>) {
         let ConnectionImport { part, .. } = self.sync;
         let is_whole = read.is_ok();
-        let broken = match read {
-            Ok(()) => None,
-            Err(error) => Some(Verdict::Failed(worker::error_line(&error))),
-        };
+        let broken = read
+            .err()
+            .map(|error| Verdict::Failed(worker::error_line(&error)));
         let ends = self.finish_alerts(is_whole);
         let verdict = worst_verdict(ends.iter().map(|end| end.verdict.clone()));
-        let verdict = verdict
-            .filter(|verdict| matches!(verdict, Verdict::Failed(_)))
-            .or(broken);
-        let verdict = verdict
-            .or_else(|| worst_verdict(ends.iter().map(|end| end.verdict.clone())))
-            .unwrap_or(Verdict::Created);
+        let verdict = match (verdict, broken) {
+            (Some(Verdict::Failed(reason)), _) => Verdict::Failed(reason),
+            (_, Some(broken)) => broken,
+            (verdict, None) => verdict.unwrap_or(Verdict::Created),
+        };
         self.record_attributes(&verdict);
-        if let Verdict::Failed(reason) = &verdict {
-            part.add_failure(format!("event {}: {reason}", self.task.uuid));
-        }
-        part.record(ItemKind::Events, &verdict, 1);
+
         if matches!(verdict, Verdict::Skipped(_)) && self.task.is_new() {
             self.sync.given_back.fetch_add(1, Ordering::Relaxed);
         }
-        for (desk, _) in self.task.alerts.iter().filter(|(_, alert)| alert.is_none()) {
-            self.sync.suspects.note(*desk, self.task.uuid);
+        for (target, _) in self.task.alerts.iter().filter(|(_, alert)| alert.is_none()) {
+            self.sync.suspects.note(*target, self.task.uuid);
         }
         let removed = ends.iter().map(|end| end.removed).sum();
         if removed > 0 {
             part.count_fetched(ItemKind::Removals, removed);
             part.record(ItemKind::Removals, &Verdict::Updated, removed);
         }
+
         let own_tags = self.warn_about_event(&ends, is_whole);
-        let counted = self
-            .task
-            .event
-            .attribute_count
-            .and_then(|count| u64::try_from(count).ok());
-
-        let attributes = if self.chunks > 0 {
-            Some(self.attributes)
-        } else {
-            counted
+        let attributes = match self.chunks {
+            0 => self.task.counted_attributes(),
+            _ => Some(self.attributes),
         };
-
-        let line =
-            self.sync
-                .build_event_row(&self.task.event, &self.task.uuid, &verdict, attributes);
-
-        part.show_event(EventRow {
-            place: self.task.place,
+        let row = EventRow {
             alert: ends.iter().find_map(|end| end.link.clone()),
             ids_attributes: self.ids_attributes,
             removed,
             warninglisted: self.warninglisted,
             own_tags,
             not_shown: self.count_not_shown(),
-            ..line
-        });
+            ..self.sync.build_event_row(self.task, &verdict, attributes)
+        };
+        reporting::record_event(part, &verdict, row);
 
         if let Some(shown) = self.shown.take().filter(|_| is_whole) {
-            shown.write_to_report(&self.alert, self.task.event.creator_key(), self.sync);
+            shown.write_to_report(&self.alert, self.task.creator(), self.sync);
         }
     }
 
     /// Ends what was begun with each alert, if the event was read to its end.
     fn finish_alerts(&mut self, is_whole: bool) -> Vec<AlertResult> {
         self.live.seal();
-        let hands = std::mem::take(&mut self.hands);
+        let writers = std::mem::take(&mut self.writers);
         let extent = ReadSummary {
             is_paged: self.chunks > 1,
-            is_flawed: self.flaws > 0 || (is_whole && !hands.is_empty() && self.is_mostly_hidden()),
+            is_flawed: self.flaws > 0
+                || (is_whole && !writers.is_empty() && self.is_mostly_hidden()),
             live: &self.live,
             is_same: &|| self.sync.is_still_as_listed(self.task),
         };
 
-        let ended = hands
+        let ended = writers
             .into_iter()
-            .filter(|hand| is_whole || hand.is_stopped());
+            .filter(|writer| is_whole || writer.is_stopped());
 
-        ended.map(|hand| hand.finish(&self.alert, extent)).collect()
+        ended
+            .map(|writer| writer.finish(&self.alert, extent))
+            .collect()
     }
 
     /// Attributes that were only looked at share the fate of their event.
@@ -602,7 +615,7 @@ impl EventImport<'_> {
 }
 
 fn is_for_detection(row: &AttributeRow) -> bool {
-    matches!(&row.attribute, Element::Good(one) if one.to_ids == Some(true) && one.deleted != Some(true))
+    matches!(&row.attribute, Element::Good(attribute) if attribute.to_ids == Some(true) && attribute.deleted != Some(true))
 }
 
 /// The first that applies of failed, created, updated, unchanged, skipped.

@@ -4,7 +4,9 @@
 
 use anyhow::{Result, bail};
 
-use super::event_filter::{EventFilters, ThreatLevel};
+use super::event_filter::{EventFilters, NameList, ThreatLevel};
+use crate::config::connections::Connection;
+use crate::http::HttpContext;
 use crate::misp::server::filter_names::{NameQuery, ResolvedNames};
 use crate::misp::tag_resolution::KnownTag;
 use crate::misp::wire::{Event, Organisation};
@@ -14,7 +16,7 @@ use crate::tags::matches;
 use crate::text::join_first;
 
 /// What the names of the filters are on one MISP.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub struct ResolvedFilters {
     /// The filters that it is asked to apply itself.
     pub only: Vec<IndexFilter>,
@@ -25,7 +27,6 @@ pub struct ResolvedFilters {
 impl ResolvedFilters {
     /// The rule that keeps out an event of our own organisation, if that is wanted; it is for after
     /// [`EventFilters::find_skip_rule`].
-    #[must_use]
     pub fn find_skip_rule(&self, event: &Event) -> Option<String> {
         let own = self.own.as_ref()?;
         // Who uploads an event names any creator; it then belongs to the organisation that he is
@@ -39,6 +40,21 @@ impl ResolvedFilters {
 /// Names in a line of the report; of those beyond the first it gives the number.
 const NAMED: usize = 10;
 
+/// Opens a MISP, and notes its version.
+pub fn open_misp(
+    connection: &Connection,
+    network: &HttpContext,
+    filters: &EventFilters,
+    part: &ConnectionReporter,
+) -> Result<Misp> {
+    let mut misp = Misp::open(connection, network, part)?;
+    misp.set_decisive_tags(filters.tag_patterns());
+    let version = misp.version()?;
+    let version = version.map(|version| part.run.report_text(&version));
+    part.update(|part| part.version = version);
+    Ok(misp)
+}
+
 /// Looks up the names of the filters, once for each connection, and only if there are any. A name
 /// that does not exist there is a warning; what the MISP is asked to filter stands in the report
 /// too. A feed is asked nothing.
@@ -50,14 +66,9 @@ pub fn resolve(
     filters: &EventFilters,
     part: &ConnectionReporter,
 ) -> Result<ResolvedFilters> {
-    let organisations = filters
-        .include_organisations
-        .iter()
-        .chain(&filters.exclude_organisations);
-    let tags = filters.include_tags.iter().chain(&filters.exclude_tags);
     let sought = NameQuery {
-        organisations: organisations.map(String::as_str).collect(),
-        tags: tags.map(String::as_str).collect(),
+        organisations: filters.organisations().all().collect(),
+        tags: filters.tags().all().collect(),
         own: filters.skip_own_organisation,
     };
 
@@ -95,78 +106,52 @@ pub fn resolve_own_organisation(misp: &Misp, filters: &EventFilters) -> Result<R
 
 /// Warns of names that do not exist.
 fn check(known: &ResolvedNames, filters: &EventFilters, part: &ConnectionReporter) -> Result<()> {
-    match &known.organisations {
-        None => part.warn(
-            "the server does not show its list of organisations: whether those in \
-             \"include_organisations\" and \
-             \"exclude_organisations\" exist there is not checked",
-        ),
-        Some(known) => {
-            let is_there = |name: &str| known.iter().any(|one| one.is_called(name));
-            check_list(
-                "include_organisations",
-                &filters.include_organisations,
-                &is_there,
-                part,
-            )?;
+    let organisations = known.organisations.as_ref();
+    let is_known =
+        organisations.map(|known| move |name: &str| known.iter().any(|one| one.is_called(name)));
+    check_lists("organisations", filters.organisations(), is_known, part)?;
 
-            warn(
-                "exclude_organisations",
-                &filters.exclude_organisations,
-                &is_there,
-                part,
-            );
-        }
-    }
-
-    match &known.tags {
-        None => part.warn(
-            "the server does not show its list of tags: whether those in \"include_tags\" and \
-             \"exclude_tags\" exist there is \
-             not checked",
-        ),
-        Some(known) => {
-            let is_there = |pattern: &str| known.iter().any(|tag| matches(pattern, &tag.name));
-            check_list("include_tags", &filters.include_tags, &is_there, part)?;
-            warn("exclude_tags", &filters.exclude_tags, &is_there, part);
-        }
-    }
-
-    Ok(())
+    let tags = known.tags.as_ref();
+    let is_known =
+        tags.map(|known| move |pattern: &str| known.iter().any(|tag| matches(pattern, &tag.name)));
+    check_lists("tags", filters.tags(), is_known, part)
 }
 
-fn check_list(
-    option: &str,
-    names: &[String],
-    is_there: &dyn Fn(&str) -> bool,
+/// `is_known` says what exists there, if the server shows that.
+fn check_lists(
+    what: &str,
+    names: NameList<'_>,
+    is_known: Option<impl Fn(&str) -> bool>,
     part: &ConnectionReporter,
 ) -> Result<()> {
-    if !names.is_empty() && !names.iter().any(|name| is_there(name)) {
+    let (include, exclude) = (format!("include_{what}"), format!("exclude_{what}"));
+    let Some(is_known) = is_known else {
+        part.warn(format!(
+            "the server does not show its list of {what}: whether those in \"{include}\" and \
+             \"{exclude}\" exist there is not checked"
+        ));
+        return Ok(());
+    };
+
+    if !names.include.is_empty() && !names.include.iter().any(|name| is_known(name)) {
         let quoted = names
+            .include
             .iter()
             .map(|name| format!("\"{}\"", part.run.report_text(name)));
         bail!(
-            "nothing of \"{option}\" exists on this server, so nothing is imported from it: {}",
+            "nothing of \"{include}\" exists on this server, so nothing is imported from it: {}",
             join_names(quoted)
         );
     }
-
-    warn(option, names, is_there, part);
-    Ok(())
-}
-
-fn warn(
-    option: &str,
-    names: &[String],
-    is_there: &dyn Fn(&str) -> bool,
-    part: &ConnectionReporter,
-) {
-    for name in names.iter().filter(|name| !is_there(name)) {
-        part.warn(format!(
-            "{option}: \"{}\" does not exist on this server",
-            part.run.report_text(name)
-        ));
+    for (option, names) in [(include, names.include), (exclude, names.exclude)] {
+        for name in names.iter().filter(|name| !is_known(name)) {
+            part.warn(format!(
+                "{option}: \"{}\" does not exist on this server",
+                part.run.report_text(name)
+            ));
+        }
     }
+    Ok(())
 }
 
 /// The filters that a server can apply, each with its line for the report. Numbers only: one
@@ -177,11 +162,9 @@ fn build_server_filters(
     filters: &EventFilters,
     run: &RunReport,
 ) -> Vec<(IndexFilter, String)> {
-    let of_organisations = organisations(known, filters, run);
-    let of_tags = tags(known, filters, run);
-    of_organisations
+    organisations(known, filters, run)
         .into_iter()
-        .chain(of_tags)
+        .chain(tags(known, filters, run))
         .chain(field_filters(filters))
         .collect()
 }
@@ -191,28 +174,12 @@ fn organisations(
     filters: &EventFilters,
     run: &RunReport,
 ) -> Option<(IndexFilter, String)> {
-    let known = known.organisations.as_ref()?;
-    let is_included = |one: &&Organisation| {
-        filters
-            .include_organisations
-            .iter()
-            .any(|name| one.is_called(name))
-    };
-    let meant: Vec<&Organisation> = known.iter().filter(is_included).collect();
-    let names = meant.iter().map(|one| {
-        format!(
-            "{} ({})",
-            run.report_text(&one.name),
-            run.report_text(&one.id)
-        )
-    });
-
-    build_filter(
-        "org",
-        "organisations",
-        meant.iter().map(|one| one.id.clone()),
-        names,
-    )
+    let include = &filters.include_organisations;
+    let known = known.organisations.as_ref()?.iter();
+    let meant = known
+        .filter(|known| include.iter().any(|name| known.is_called(name)))
+        .map(|known| (&known.name, &known.id));
+    build_filter_by_number("org", "organisations", meant, run)
 }
 
 /// Tags only if all of them are known by their numbers: of a pattern, a tag that is made meanwhile
@@ -223,24 +190,29 @@ fn tags(
     run: &RunReport,
 ) -> Option<(IndexFilter, String)> {
     let known = known.tags.as_ref()?;
-    let fits = |pattern: &str, tag: &KnownTag| matches(pattern, &tag.name);
+    let include = &filters.include_tags;
+    let fits = |pattern: &String, tag: &KnownTag| matches(pattern, &tag.name);
     let is_plain = |name: &String| !name.contains('*') && known.iter().any(|tag| fits(name, tag));
-    if !filters.include_tags.iter().all(is_plain) {
-        return None;
-    }
-    let meant: Vec<_> = known
+    let meant = known
         .iter()
-        .filter(|tag| filters.include_tags.iter().any(|name| fits(name, tag)))
-        .collect();
-    let names = meant.iter().map(|tag| {
-        format!(
-            "{} ({})",
-            run.report_text(&tag.name),
-            run.report_text(&tag.id)
-        )
-    });
+        .filter(|tag| include.iter().any(|name| fits(name, tag)))
+        .map(|tag| (&tag.name, &tag.id));
+    build_filter_by_number("tag", "tags", meant, run).filter(|_| include.iter().all(is_plain))
+}
 
-    build_filter("tag", "tags", meant.iter().map(|tag| tag.id.clone()), names)
+fn build_filter_by_number<'n>(
+    filter: &'static str,
+    word: &str,
+    meant: impl Iterator<Item = (&'n String, &'n String)>,
+    run: &RunReport,
+) -> Option<(IndexFilter, String)> {
+    let (names, ids): (Vec<String>, Vec<String>) = meant
+        .map(|(name, id)| {
+            let name = format!("{} ({})", run.report_text(name), run.report_text(id));
+            (name, id.clone())
+        })
+        .unzip();
+    build_filter(filter, word, ids.into_iter(), names.into_iter())
 }
 
 /// The highest distribution that MISP has for events: a sharing group.

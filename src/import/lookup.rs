@@ -65,12 +65,7 @@ pub fn run(
     connection: &Connection,
     part: &ConnectionReporter,
 ) -> Result<Vec<(Uuid, Event)>> {
-    let mut misp = Misp::open(connection, setup.network, part)?;
-    misp.set_decisive_tags(setup.filters.tag_patterns());
-    let version = misp
-        .version()?
-        .map(|version| part.run.report_text(&version));
-    part.update(|part| part.version = version);
+    let misp = filter_resolution::open_misp(connection, setup.network, setup.filters, part)?;
     let mut found = HitCollector::new(part);
     let sought = SearchValue::new(setup.data_type, setup.value);
 
@@ -162,16 +157,16 @@ impl LookupReport<'_> {
             }
         }
 
-        judged.sort_by_cached_key(|one| {
+        judged.sort_by_cached_key(|found| {
             let (is_hidden, is_quiet) = (
-                one.verdict != Verdict::Unchanged,
-                one.known.ids_attributes == 0,
+                found.verdict != Verdict::Unchanged,
+                found.known.ids_attributes == 0,
             );
             (
                 is_hidden,
                 is_quiet,
-                std::cmp::Reverse(one.event.date.clone()),
-                one.uuid,
+                std::cmp::Reverse(found.event.date.clone()),
+                found.uuid,
             )
         });
 
@@ -179,14 +174,16 @@ impl LookupReport<'_> {
             let shown = || {
                 judged
                     .iter()
-                    .filter(|one| one.verdict == Verdict::Unchanged)
+                    .filter(|found| found.verdict == Verdict::Unchanged)
             };
 
-            let events_with_ids = shown().filter(|one| one.known.ids_attributes > 0).count() as u64;
-            let events_differing = shown().filter(|one| !one.known.is_same).count() as u64;
+            let events_with_ids = shown()
+                .filter(|found| found.known.ids_attributes > 0)
+                .count() as u64;
+            let events_differing = shown().filter(|found| !found.known.is_same).count() as u64;
             let in_part = self.in_part
                 || !events.is_empty()
-                || judged.iter().any(|one| is_failed(&one.verdict));
+                || judged.iter().any(|found| is_failed(&found.verdict));
             part.look_up = Some(LookupSummary {
                 searched: true,
                 in_part,
@@ -197,7 +194,7 @@ impl LookupReport<'_> {
 
         let found: Vec<_> = judged
             .into_iter()
-            .filter_map(|one| self.record_event(one))
+            .filter_map(|found| self.record_event(found))
             .collect();
 
         for (uuid, known) in events {
@@ -237,18 +234,13 @@ impl LookupReport<'_> {
         } = judged;
 
         let of_attributes = match &verdict {
-            Verdict::Failed(reason) => {
-                self.part.add_failure(format!("event {uuid}: {reason}"));
-                Verdict::Failed("its event could not be shown".to_owned())
-            }
+            Verdict::Failed(_) => Verdict::Failed("its event could not be shown".to_owned()),
             other => other.clone(),
         };
-
-        self.part.record(ItemKind::Events, &verdict, 1);
+        let row = self.build_event_row(&uuid, &event, &known, &verdict);
+        reporting::record_event(self.part, &verdict, row);
         self.part
             .record(ItemKind::Attributes, &of_attributes, known.attributes);
-        self.part
-            .show_event(self.build_event_row(&uuid, &event, &known, &verdict));
         if verdict != Verdict::Unchanged {
             return None;
         }
@@ -285,7 +277,6 @@ impl LookupReport<'_> {
 
 /// The outcome of a look-up in one sentence:
 /// `3 events know evil.example on 2 connections (2 with an IDS attribute)`.
-#[must_use]
 pub fn summarise(full: &ReportBody, value: &str) -> String {
     let value = if value.trim().is_empty() {
         "an empty value"
@@ -310,11 +301,11 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
         );
     }
 
-    let events = count_events(full);
+    let events = count_events(full, true);
     let unsearched = asked.len() - searched;
     let in_part = asked
         .iter()
-        .filter(|part| part.look_up.is_some_and(|one| one.in_part))
+        .filter(|part| part.look_up.is_some_and(|found| found.in_part))
         .count();
     let all = asked.len();
 
@@ -401,12 +392,7 @@ fn describe_matches(asked: &[&ConnectionReport]) -> String {
 
 /// What became of the events that a click imported.
 fn summarise_imported(full: &ReportBody) -> String {
-    let mut ledger = Ledger::default();
-    full.connections
-        .iter()
-        .filter(|part| part.look_up.is_none())
-        .for_each(|part| ledger.add(&part.ledger));
-    let count = ledger.count(ItemKind::Events);
+    let count = count_events(full, false);
     if count.fetched == 0 {
         return String::new();
     }
@@ -419,12 +405,12 @@ fn summarise_imported(full: &ReportBody) -> String {
     )
 }
 
-/// The events that were looked up; those that a click imports are counted apart.
-fn count_events(full: &ReportBody) -> ItemCounts {
+/// The events that were looked up, or those that a click imported.
+fn count_events(full: &ReportBody, is_look_up: bool) -> ItemCounts {
     let mut ledger = Ledger::default();
-    full.connections
-        .iter()
-        .filter(|part| part.look_up.is_some())
+    let parts = full.connections.iter();
+    parts
+        .filter(|part| part.look_up.is_some() == is_look_up)
         .for_each(|part| ledger.add(&part.ledger));
     ledger.count(ItemKind::Events)
 }
@@ -443,7 +429,7 @@ fn hint(value: &str) -> String {
 }
 
 fn is_searched(look_up: Option<LookupSummary>) -> bool {
-    look_up.is_some_and(|one| one.searched)
+    look_up.is_some_and(|found| found.searched)
 }
 
 fn is_failed(verdict: &Verdict) -> bool {
@@ -454,9 +440,8 @@ fn is_failed(verdict: &Verdict) -> bool {
 /// others do; and how many more filters hide. As long as a connection was not searched, or not
 /// wholly, no number of events reads as a clean no: what was not searched has a label of its own,
 /// which is suspicious.
-#[must_use]
 pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
-    let events = count_events(full);
+    let events = count_events(full, true);
     let taxonomy = |level, predicate, value: String| Taxonomy {
         level,
         namespace: "MISP",
@@ -472,8 +457,8 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
 
     let all = asked.len();
     let (unsearched, in_part) = (
-        asked.iter().filter(|one| !one.searched).count(),
-        asked.iter().filter(|one| one.in_part).count(),
+        asked.iter().filter(|found| !found.searched).count(),
+        asked.iter().filter(|found| found.in_part).count(),
     );
     let unsearched = match (unsearched, in_part) {
         (number, _) if number == all => Some("not searched".to_owned()),
@@ -485,7 +470,7 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
     let has_ids = full
         .connections
         .iter()
-        .any(|part| part.look_up.is_some_and(|one| one.events_with_ids > 0));
+        .any(|part| part.look_up.is_some_and(|found| found.events_with_ids > 0));
     let level = match (has_ids, events.unchanged) {
         (true, _) => TaxonomyLevel::Malicious,
         (false, 0) => TaxonomyLevel::Info,

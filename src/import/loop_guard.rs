@@ -16,7 +16,7 @@ use crate::report::ConnectionReporter;
 /// creator that an export writes. An event that only carries the mark is named, and an event like
 /// any other. A look-up (`is_look_up`) hides nothing by what others can write: what is told once
 /// too often does no harm there.
-pub(super) fn is_own_export(
+pub fn is_own_export(
     filters: &EventFilters,
     misp: &Misp,
     ids: &Ids,

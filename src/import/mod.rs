@@ -2,23 +2,23 @@
 //! write → report, for each connection by itself. Without access to TheHive the alerts are only
 //! reported.
 
-pub mod alert_diff;
+mod alert_diff;
 mod alert_writer;
-pub mod attachments;
-pub mod attribute_filter;
+mod attachments;
+mod attribute_filter;
 pub mod chunk_mapping;
 pub mod command;
-pub mod event_filter;
+mod event_filter;
 mod event_import;
-pub mod filter_resolution;
-pub mod lookup;
+mod filter_resolution;
+mod lookup;
 mod loop_guard;
 pub mod mapping;
-pub mod observable_diff;
+mod observable_diff;
 mod observable_index;
-pub mod options;
+mod options;
 mod ordering;
-pub mod patience;
+mod patience;
 mod report_only;
 mod reporting;
 mod share_of_time;
@@ -26,10 +26,10 @@ mod strangers;
 mod sync;
 pub mod sync_state;
 mod target;
-pub mod twins;
+mod twins;
 mod twins_removed;
 mod unlisted_alerts;
-pub mod users;
+mod users;
 mod verdict_counts;
 
 use std::sync::Mutex;
@@ -39,6 +39,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::config::connections::{Connections, Purpose};
 use crate::config::{self, OptionSource, TimeLimits, overrides};
@@ -46,6 +47,7 @@ use crate::cortex::job::Job;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
+use crate::misp::wire::Event;
 use crate::report::ledger::ItemKind;
 use crate::report::{ConnectionReporter, ReportBody, RunReport};
 use crate::report::{Taxonomy, TaxonomyLevel};
@@ -203,21 +205,21 @@ impl Worker for Import {
 
         let is_click = matches!(command.asked, Request::Value(_));
         let dry_run = config.settings.dry_run || parameters.dry_run;
-        let (targets, no_desk) = open_if_needed(&importing, is_click, || {
+        let (opened, no_target) = open_if_needed(&importing, is_click, || {
             open_targets(session, config, dry_run, &network)
         })?;
-        let desks = targets.open;
+        let targets = opened.open;
 
-        mark_report(run, is_click, dry_run, !desks.is_empty());
+        mark_report(run, is_click, dry_run, !targets.is_empty());
         run.draft().most_artifacts = report_only::artifact_limit(config.max_artifacts);
         let import = ImportRun {
             job,
             commands: Commands { connections: &all },
             network: &network,
             ids: &ids,
-            desks: &desks,
-            refused: targets.refused,
-            no_desk,
+            targets: &targets,
+            refused: opened.refused,
+            no_target,
             dry_run,
             command: &command,
         };
@@ -292,7 +294,7 @@ fn open_if_needed(
     is_click: bool,
     open: impl FnOnce() -> Result<AlertTargets>,
 ) -> Result<(AlertTargets, Option<String>)> {
-    let click_imports = |one: &ConnectionConfig| one.config.settings.click_imports;
+    let click_imports = |configured: &ConnectionConfig| configured.config.settings.click_imports;
     if is_click && !importing.iter().any(click_imports) {
         return Ok((AlertTargets::default(), None));
     }
@@ -318,8 +320,9 @@ fn mark_report(run: &RunReport, is_click: bool, dry_run: bool, writes: bool) {
 
 /// What the report counts: files only where they are put into the alerts themselves.
 fn counted_items(importing: &[ConnectionConfig], is_click: bool) -> Vec<(ItemKind, usize)> {
-    let downloads =
-        |one: &ConnectionConfig| one.config.settings.import_attachments == Attachments::Download;
+    let downloads = |configured: &ConnectionConfig| {
+        configured.config.settings.import_attachments == Attachments::Download
+    };
     let has_files = !is_click && importing.iter().any(downloads);
     let items = [
         Some(ItemKind::Events),
@@ -393,31 +396,31 @@ fn open_targets(
             session.run,
         )
     };
-    let mut desks: Vec<AlertTarget> = Vec::new();
+    let mut targets: Vec<AlertTarget> = Vec::new();
     if thehive_organisations.is_empty() {
-        desks.push(open(None)?);
+        targets.push(open(None)?);
     }
     let mut refused: Vec<anyhow::Error> = Vec::new();
 
     for name in thehive_organisations {
         match open(Some(name)) {
             // One may be named twice, by its name and by its `_id`.
-            Ok(desk)
-                if desks
+            Ok(target)
+                if targets
                     .iter()
-                    .any(|known| known.organisation() == desk.organisation()) => {}
-            Ok(desk) => desks.push(desk),
+                    .any(|known| known.organisation() == target.organisation()) => {}
+            Ok(target) => targets.push(target),
             Err(error) => refused.push(error),
         }
     }
 
     if let Some(template) = &config.marks.case_template {
-        desks
+        targets
             .iter()
-            .for_each(|desk| desk.check_case_template(template));
+            .for_each(|target| target.check_case_template(template));
     }
 
-    if desks.is_empty() && !refused.is_empty() {
+    if targets.is_empty() && !refused.is_empty() {
         return Err(refused.swap_remove(0));
     }
     let refused = refused
@@ -426,7 +429,7 @@ fn open_targets(
 
     Ok(AlertTargets {
         refused: refused.collect(),
-        open: desks,
+        open: targets,
     })
 }
 
@@ -438,47 +441,48 @@ struct ImportRun<'a> {
     commands: Commands<'a>,
     network: &'a HttpContext,
     ids: &'a Ids,
-    desks: &'a [AlertTarget],
+    targets: &'a [AlertTarget],
     /// Why other organisations that should get the alerts get none.
     refused: Vec<String>,
     /// Why TheHive cannot be written to, where a click is answered all the same.
-    no_desk: Option<String>,
+    no_target: Option<String>,
     dry_run: bool,
     command: &'a Command,
 }
 
 impl<'a> ImportRun<'a> {
     /// Does on a connection what the job asks for.
-    fn follow_command(&self, one: &ConnectionConfig, part: &ConnectionReporter) -> Result<()> {
+    fn follow_command(
+        &self,
+        configured: &ConnectionConfig,
+        part: &ConnectionReporter,
+    ) -> Result<()> {
         match &self.command.asked {
-            Request::Value(value) => self.look_up(value, one, part),
+            Request::Value(value) => self.look_up(value, configured, part),
             Request::Sync { .. } => self
-                .prepare_import(one, part)
-                .and_then(|sync| sync.import_window(self.effective_since(one))),
-            Request::Event { uuid_or_id, .. } => self.import_one_event(uuid_or_id, one, part),
+                .prepare_import(configured, part)
+                .and_then(|sync| sync.import_window(self.effective_since(configured))),
+            Request::Event { uuid_or_id, .. } => {
+                self.import_one_event(uuid_or_id, configured, part)
+            }
         }
     }
 
     /// Makes ready to import from a connection.
     fn prepare_import<'c>(
         &self,
-        one: &'c ConnectionConfig,
+        configured: &'c ConnectionConfig,
         part: &'c ConnectionReporter,
     ) -> Result<ConnectionImport<'c>>
     where
         'a: 'c,
     {
-        let overrides::ConnectionConfig { connection, config } = one;
+        let overrides::ConnectionConfig { connection, config } = configured;
         self.refused
             .iter()
             .for_each(|why| part.add_failure(why.clone()));
-        let desks = self.allowed_targets(one, part)?;
-        let mut misp = Misp::open(connection, self.network, part)?;
-        misp.set_decisive_tags(config.filters.tag_patterns());
-        let version = misp
-            .version()?
-            .map(|version| part.run.report_text(&version));
-        part.update(|part| part.version = version);
+        let targets = self.allowed_targets(configured, part)?;
+        let misp = filter_resolution::open_misp(connection, self.network, &config.filters, part)?;
         let names = filter_resolution::resolve(&misp, &config.filters, part)?;
 
         Ok(ConnectionImport {
@@ -489,7 +493,7 @@ impl<'a> ImportRun<'a> {
             commands: self.commands,
             part,
             misp,
-            desks,
+            targets,
             dry_run: self.dry_run,
             most_new: self.new_alert_limit(&config.settings),
             names,
@@ -506,20 +510,23 @@ impl<'a> ImportRun<'a> {
     /// Without access to TheHive it is the one that the job names.
     fn allowed_targets(
         &self,
-        one: &ConnectionConfig,
+        configured: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<Vec<&'a AlertTarget>> {
-        if self.desks.is_empty() {
-            self.ensure_allowed(one)?;
+        if self.targets.is_empty() {
+            self.ensure_allowed(configured)?;
             return Ok(Vec::new());
         }
-        let lists = &one.config.connections.organisations;
+        let lists = &configured.config.connections.organisations;
         let mut allowed = Vec::new();
         let mut denials = Vec::new();
-        for desk in self.desks {
-            match lists.denial_reason(Some(desk.organisation())) {
-                None => allowed.push(desk),
-                Some(why) => denials.push(format!("connection \"{}\" {why}", one.connection.name)),
+        for target in self.targets {
+            match lists.denial_reason(Some(target.organisation())) {
+                None => allowed.push(target),
+                Some(why) => denials.push(format!(
+                    "connection \"{}\" {why}",
+                    configured.connection.name
+                )),
             }
         }
 
@@ -537,28 +544,28 @@ impl<'a> ImportRun<'a> {
     }
 
     /// Refuses what the organisation that the job names may not do.
-    fn ensure_allowed(&self, one: &ConnectionConfig) -> Result<()> {
-        let denied = one
+    fn ensure_allowed(&self, configured: &ConnectionConfig) -> Result<()> {
+        let denied = configured
             .config
             .connections
             .organisations
             .denial_reason(self.job.organisation());
 
         denied.map_or(Ok(()), |why| {
-            bail!("connection \"{}\" {why}", one.connection.name)
+            bail!("connection \"{}\" {why}", configured.connection.name)
         })
     }
 
-    fn effective_since(&self, one: &ConnectionConfig) -> i64 {
-        self.command
-            .since
-            .unwrap_or_else(|| window_start(one.config.window_days, self.network.clock().now))
+    fn effective_since(&self, configured: &ConnectionConfig) -> i64 {
+        self.command.since.unwrap_or_else(|| {
+            window_start(configured.config.window_days, self.network.clock().now)
+        })
     }
 
     /// Alerts that are only reported are not limited by the configuration; a job's own limit holds
     /// in any case.
     fn new_alert_limit(&self, settings: &Settings) -> (u64, &'static str) {
-        let most = if self.desks.is_empty() {
+        let most = if self.targets.is_empty() {
             0
         } else {
             settings.max_new_alerts
@@ -574,10 +581,10 @@ impl<'a> ImportRun<'a> {
     fn import_one_event(
         &self,
         name: &EventRef,
-        one: &ConnectionConfig,
+        configured: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<()> {
-        let sync = self.prepare_import(one, part)?;
+        let sync = self.prepare_import(configured, part)?;
         let found = match name {
             EventRef::Uuid(uuid) => sync.misp.fetch_index_entries(&[*uuid])?.pop(),
             EventRef::Number(number) => sync
@@ -595,35 +602,23 @@ impl<'a> ImportRun<'a> {
     fn look_up(
         &self,
         value: &str,
-        one: &ConnectionConfig,
+        configured: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<()> {
         lookup::begin_report(value, part);
-        self.ensure_allowed(one)?;
-        let overrides::ConnectionConfig { connection, config } = one;
-        let Config {
-            filters,
-            marks,
-            settings,
-            ..
-        } = config;
-
-        let data_type = &self.job.data_type;
+        self.ensure_allowed(configured)?;
+        let overrides::ConnectionConfig { connection, config } = configured;
         let (of_run, seconds) = (self.network.clock(), config.look_up_seconds);
-        let clock = if seconds == 0 {
-            of_run
-        } else {
-            of_run.limited_to(Duration::from_secs(seconds))
+        let clock = match seconds {
+            0 => of_run,
+            seconds => of_run.limited_to(Duration::from_secs(seconds)),
         };
-
-        let network = self.network.with_clock(clock);
-
         let setup = LookupSetup {
-            network: &network,
+            network: &self.network.with_clock(clock),
             ids: self.ids,
-            filters,
-            marks,
-            data_type,
+            filters: &config.filters,
+            marks: &config.marks,
+            data_type: &self.job.data_type,
             value,
         };
 
@@ -637,23 +632,32 @@ impl<'a> ImportRun<'a> {
             }
         })?;
 
-        if !settings.click_imports || found.is_empty() {
-            return Ok(());
+        if config.settings.click_imports && !found.is_empty() {
+            self.import_found(found, configured, part);
         }
-        if let Some(why) = &self.no_desk {
+        Ok(())
+    }
+
+    /// Imports what a click found.
+    fn import_found(
+        &self,
+        found: Vec<(Uuid, Event)>,
+        configured: &ConnectionConfig,
+        part: &ConnectionReporter,
+    ) {
+        if let Some(why) = &self.no_target {
             part.add_failure(format!("what was found is not imported: {why}"));
         }
-        if self.desks.is_empty() {
-            return Ok(());
+        if self.targets.is_empty() {
+            return;
         }
+        let connection = &configured.connection;
         let imported = part.run.open(worker::empty_report(connection));
 
         let done = self
-            .prepare_import(one, &imported)
+            .prepare_import(configured, &imported)
             .and_then(|sync| sync.import_events(found));
         reporting::warn_of_omissions(&imported);
         imported.finish(done.err().map(|error| worker::error_line(&error)));
-
-        Ok(())
     }
 }

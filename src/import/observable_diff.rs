@@ -13,55 +13,40 @@ use crate::tags;
 use crate::thehive::ObservableBatch;
 use crate::thehive::wire::Observable;
 
-/// What is to be done about a wanted observable.
-#[derive(Clone, Debug, PartialEq)]
+/// What is to be done about a wanted observable that is there.
+#[derive(Debug, PartialEq)]
 pub enum ObservableAction {
-    /// It is not there.
-    Add,
-    /// It is there, ours, and differs: the body of the PATCH.
+    /// It is ours, and differs: the body of the PATCH.
     Change(Map<String, Value>),
-    /// It is there as wanted, or a person has touched it.
+    /// It is there as wanted.
     Keep,
+    /// It differs, and a person has touched it.
+    Leave,
 }
 
 /// True for an observable that no person has touched since a user of this program wrote it.
-#[must_use]
 pub fn is_ours(observable: &Observable, users: &Users) -> bool {
     users.has(&observable.created_by)
         && (observable.updated_by.is_empty() || users.has(&observable.updated_by))
 }
 
-/// Decides about one observable. `is_part` says that another page of the same event may want it
+/// Decides about an observable that is there. `is_part` says that another page of the same event may want it
 /// too: then what that page wanted stays, and this one adds to it.
-#[must_use]
 pub fn decide_action(
-    wanted: &ObservableDraft,
-    known: Option<&Observable>,
-    users: &Users,
-    scale: Scale,
-    is_part: bool,
-) -> ObservableAction {
-    let Some(known) = known else {
-        return ObservableAction::Add;
-    };
-    let change = build_patch(wanted, known, scale, is_part);
-    if change.is_empty() || !is_ours(known, users) {
-        ObservableAction::Keep
-    } else {
-        ObservableAction::Change(change)
-    }
-}
-
-/// True for an observable that would be changed if no person had touched it.
-#[must_use]
-pub fn is_kept_as_edited(
     wanted: &ObservableDraft,
     known: &Observable,
     users: &Users,
     scale: Scale,
     is_part: bool,
-) -> bool {
-    !is_ours(known, users) && !build_patch(wanted, known, scale, is_part).is_empty()
+) -> ObservableAction {
+    let change = build_patch(wanted, known, scale, is_part);
+    if change.is_empty() {
+        ObservableAction::Keep
+    } else if is_ours(known, users) {
+        ObservableAction::Change(change)
+    } else {
+        ObservableAction::Leave
+    }
 }
 
 fn build_patch(
@@ -128,7 +113,7 @@ fn is_same_set(some: &[String], other: &[String]) -> bool {
 }
 
 /// Observables of one call: all but their data is the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IndexedBatch {
     /// What is sent.
     pub group: ObservableBatch,
@@ -138,26 +123,16 @@ pub struct IndexedBatch {
 
 impl IndexedBatch {
     /// Its two halves; none if it holds a single one.
-    #[must_use]
-    pub fn halves(self) -> Option<[Self; 2]> {
-        if self.places.len() < 2 {
-            return None;
-        }
-        let Self {
-            mut group,
-            mut places,
-        } = self;
-        let middle = places.len() / 2;
-        let (more, later) = (group.data.split_off(middle), places.split_off(middle));
+    pub fn halves(mut self) -> Option<[Self; 2]> {
+        let middle = self.places.len() / 2;
         let second = Self {
+            places: self.places.split_off(middle),
             group: ObservableBatch {
-                data: more,
-                ..group.clone()
+                data: self.group.data.split_off(middle),
+                ..self.group.clone()
             },
-            places: later,
         };
-
-        Some([Self { group, places }, second])
+        (middle > 0).then_some([self, second])
     }
 }
 
@@ -170,7 +145,6 @@ pub const MOST_VALUES: usize = 200;
 pub const MOST_INLINE: usize = 100;
 
 /// Puts together what can go in one call, of at most so many bytes.
-#[must_use]
 pub fn group_additions(
     wanted: &[ObservableDraft],
     places: &[usize],
@@ -182,54 +156,36 @@ pub fn group_additions(
     let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
 
     for place in places {
-        let Some(one) = wanted.get(*place) else {
+        let Some(draft) = wanted.get(*place) else {
             continue;
         };
-        let tlp = tlp_number(one.tlp, scale);
-        let size = json_size(&one.data);
-
+        let size = json_size(&draft.data);
         let key: Key<'_> = (
-            &one.data_type,
-            tlp,
-            one.pap.number(),
-            &one.tags,
-            &one.message,
-            one.ioc,
+            &draft.data_type,
+            tlp_number(draft.tlp, scale),
+            draft.pap.number(),
+            &draft.tags,
+            &draft.message,
+            draft.ioc,
         );
 
-        let fits = |(at, bytes): &&mut (usize, usize)| {
-            *bytes + size <= most_bytes
-                && parcels
-                    .get(*at)
-                    .is_some_and(|parcel| parcel.places.len() < MOST_VALUES)
-        };
-
-        if let Some((at, bytes)) = open.get_mut(&key).filter(|open| fits(open)) {
+        let open_parcel = open
+            .get_mut(&key)
+            .filter(|(_, bytes)| *bytes + size <= most_bytes)
+            .and_then(|(at, bytes)| Some((parcels.get_mut(*at)?, bytes)))
+            .filter(|(parcel, _)| parcel.places.len() < MOST_VALUES);
+        if let Some((parcel, bytes)) = open_parcel {
             *bytes += size;
-            if let Some(parcel) = parcels.get_mut(*at) {
-                parcel.group.data.push(one.data.clone());
-                parcel.places.push(*place);
-            }
+            parcel.group.data.push(draft.data.clone());
+            parcel.places.push(*place);
             continue;
         }
 
-        let around = json_size(&one.message)
-            + one.tags.iter().map(|tag| json_size(tag)).sum::<usize>()
-            + 200;
+        let tags = draft.tags.iter().map(|tag| json_size(tag)).sum::<usize>();
+        let around = json_size(&draft.message) + tags + 200;
         open.insert(key, (parcels.len(), around + size));
-
-        let group = ObservableBatch {
-            data_type: one.data_type.clone(),
-            data: vec![one.data.clone()],
-            tlp,
-            tags: one.tags.clone(),
-            message: one.message.clone(),
-            ioc: one.ioc,
-            pap: one.pap.number(),
-        };
-
         parcels.push(IndexedBatch {
-            group,
+            group: batch_of(draft, scale),
             places: vec![*place],
         });
     }
@@ -237,63 +193,69 @@ pub fn group_additions(
     parcels
 }
 
-/// A change of observables, which is the same for all of these places.
+/// An observable as it is sent.
+fn batch_of(draft: &ObservableDraft, scale: Scale) -> ObservableBatch {
+    ObservableBatch {
+        data_type: draft.data_type.clone(),
+        data: vec![draft.data.clone()],
+        tlp: tlp_number(draft.tlp, scale),
+        tags: draft.tags.clone(),
+        message: draft.message.clone(),
+        ioc: draft.ioc,
+        pap: draft.pap.number(),
+    }
+}
+
+/// A change of observables, which is the same for all of these.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Alike {
+pub struct IndexedPatch {
     /// The body of the PATCH.
     pub body: Map<String, Value>,
-    /// Which of the wanted ones become so.
-    pub places: Vec<usize>,
+    /// Which of the wanted ones become so, each with TheHive's id of it.
+    pub targets: Vec<(usize, String)>,
 }
 
 /// The most observables that are changed by one call: TheHive 4 takes 0.3 s for as many.
 pub const MOST_ALIKE: usize = 100;
 
 /// Puts together the changes that are the same.
-#[must_use]
-pub fn group_changes(changes: Vec<(usize, Map<String, Value>)>) -> Vec<Alike> {
-    let mut all: Vec<Alike> = Vec::new();
+pub fn group_changes(changes: Vec<(usize, String, Map<String, Value>)>) -> Vec<IndexedPatch> {
+    let mut all: Vec<IndexedPatch> = Vec::new();
     let mut open: HashMap<String, usize> = HashMap::new();
 
-    for (place, body) in changes {
+    for (place, id, body) in changes {
         let key = Value::from(body.clone()).to_string();
         let known = open
             .get(&key)
             .and_then(|at| all.get_mut(*at))
-            .filter(|one| one.places.len() < MOST_ALIKE);
-        if let Some(known) = known {
-            known.places.push(place);
-            continue;
+            .filter(|patch| patch.targets.len() < MOST_ALIKE);
+        match known {
+            Some(known) => known.targets.push((place, id)),
+            None => {
+                open.insert(key, all.len());
+                let targets = vec![(place, id)];
+                all.push(IndexedPatch { body, targets });
+            }
         }
-        open.insert(key, all.len());
-        all.push(Alike {
-            body,
-            places: vec![place],
-        });
     }
 
     all
 }
 
-impl Alike {
+impl IndexedPatch {
     /// Its two halves; none if it is of a single one.
-    #[must_use]
-    pub fn halves(self) -> Option<[Self; 2]> {
-        if self.places.len() < 2 {
-            return None;
-        }
-        let Self { body, mut places } = self;
+    pub fn halves(mut self) -> Option<[Self; 2]> {
+        let middle = self.targets.len() / 2;
         let second = Self {
-            body: body.clone(),
-            places: places.split_off(places.len() / 2),
+            body: self.body.clone(),
+            targets: self.targets.split_off(middle),
         };
-        Some([Self { body, places }, second])
+        (middle > 0).then_some([self, second])
     }
 }
 
 /// Of these parcels those that go with the alert itself, in one call; the rest follows. Each that
 /// follows costs a call, however few values it has, so the smallest go first.
-#[must_use]
 pub fn split_inline(
     mut parcels: Vec<IndexedBatch>,
     most_bytes: usize,
@@ -360,7 +322,7 @@ mod tests {
     fn change(change: Value, is_part: bool) -> ObservableAction {
         decide_action(
             &wanted("a", &["y", "x"], true),
-            Some(&known(change)),
+            &known(change),
             &own_users(),
             Scale::Five,
             is_part,
@@ -369,17 +331,6 @@ mod tests {
 
     #[test]
     fn ours_become_as_wanted_and_those_of_people_are_kept() {
-        assert_eq!(
-            decide_action(
-                &wanted("a", &[], true),
-                None,
-                &own_users(),
-                Scale::Five,
-                false
-            ),
-            ObservableAction::Add
-        );
-
         assert_eq!(change(json!({}), false), ObservableAction::Keep);
         let all = json!({"message": "C2", "tags": ["y", "x"], "ioc": true, "tlp": 2});
         let other = json!({"message": "old", "tags": ["z"], "ioc": false, "tlp": 1});
@@ -394,25 +345,11 @@ mod tests {
                 .as_object_mut()
                 .unwrap()
                 .extend(person.as_object().unwrap().clone());
-            assert_eq!(change(touched.clone(), false), ObservableAction::Keep);
-
-            assert!(is_kept_as_edited(
-                &wanted("a", &["y", "x"], true),
-                &known(touched),
-                &own_users(),
-                Scale::Five,
-                false
-            ));
+            assert_eq!(change(touched, false), ObservableAction::Leave);
         }
 
         let touched = json!({"_updatedBy": "jane"});
-        assert!(!is_kept_as_edited(
-            &wanted("a", &["y", "x"], true),
-            &known(touched),
-            &own_users(),
-            Scale::Five,
-            false
-        ));
+        assert_eq!(change(touched, false), ObservableAction::Keep);
     }
 
     #[test]
@@ -497,20 +434,26 @@ mod tests {
         };
 
         let changes: Vec<_> = (0..250)
-            .map(|place| (place, body(u8::from(place % 5 == 0))))
+            .map(|place| (place, format!("~{place}"), body(u8::from(place % 5 == 0))))
             .collect();
         let all = group_changes(changes);
         let sizes: Vec<_> = all
             .iter()
-            .map(|one| (one.body["tlp"].clone(), one.places.len()))
+            .map(|one| (one.body["tlp"].clone(), one.targets.len()))
             .collect();
         assert_eq!(sizes, [(json!(1), 50), (json!(0), 100), (json!(0), 100)]);
-        let mut places: Vec<_> = all.iter().flat_map(|one| one.places.clone()).collect();
+        let targets = all.iter().flat_map(|one| &one.targets);
+        let mut places: Vec<_> = targets.map(|(place, _)| *place).collect();
         places.sort_unstable();
         assert_eq!(places, (0..250).collect::<Vec<_>>());
         let [first, second] = all[0].clone().halves().unwrap();
-        assert_eq!([first.places, second.places].concat(), all[0].places);
-        assert_eq!(group_changes(vec![(3, body(1))])[0].clone().halves(), None);
+        assert_eq!([first.targets, second.targets].concat(), all[0].targets);
+        assert_eq!(
+            group_changes(vec![(3, "~3".into(), body(1))])[0]
+                .clone()
+                .halves(),
+            None
+        );
     }
 
     #[test]

@@ -9,23 +9,23 @@ const IOC: u128 = 2;
 const SAID: u128 = WANTED | IOC;
 
 /// The digests of an event.
-#[derive(Debug, Default)]
-pub(super) struct ObservableIndex(Vec<u128>);
+#[derive(Default)]
+pub struct ObservableIndex(Vec<u128>);
 
 /// What the attributes that stand for one observable say together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct IndexedObservable {
+#[derive(Default)]
+pub struct IndexedObservable {
     /// There are any.
-    pub(super) is_live: bool,
+    pub is_live: bool,
     /// One of them passed the filters.
-    pub(super) is_wanted: bool,
+    pub is_wanted: bool,
     /// One of those is meant for detection.
-    pub(super) is_ioc: bool,
+    pub is_ioc: bool,
 }
 
 impl ObservableIndex {
     /// Takes note of an observable that an attribute stands for.
-    pub(super) fn add_digest(&mut self, digest: Digest, is_wanted: bool, is_ioc: bool) {
+    pub fn add_digest(&mut self, digest: Digest, is_wanted: bool, is_ioc: bool) {
         let said = if is_wanted {
             WANTED | if is_ioc { IOC } else { 0 }
         } else {
@@ -36,12 +36,12 @@ impl ObservableIndex {
     }
 
     /// Call when all are noted, before anything is asked.
-    pub(super) fn seal(&mut self) {
+    pub fn seal(&mut self) {
         self.0.sort_unstable();
     }
 
     /// What is said of the observable that has one of these digests.
-    pub(super) fn look_up(&self, digests: &[Digest]) -> IndexedObservable {
+    pub fn look_up(&self, digests: &[Digest]) -> IndexedObservable {
         let mut said = IndexedObservable::default();
         for digest in digests
             .iter()

@@ -9,85 +9,76 @@ use crate::thehive::Permission;
 use crate::worker::requirements::TheHiveRequirements;
 
 /// Where alerts go.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Destination {
     /// The URL of TheHive, where the alerts are written, such as `https://thehive.example.org`.
     /// Without it and `thehive_key` they are only reported. Its host is the default of `instance`.
-    #[serde(default)]
     pub thehive_url: Option<String>,
     /// The API key of a TheHive user of the import's own, who may create and change alerts and
     /// their observables.
-    #[serde(default)]
     pub thehive_key: Option<Secret>,
     /// The TheHive organisations that get the alerts, such as `cert`. Default: the one of the user
     /// of `thehive_key`.
-    #[serde(default)]
     pub thehive_organisations: Vec<String>,
     /// Logins of users that the import had in TheHive before the user of `thehive_key`, such as
     /// `old-import@example.org`: the alerts and observables that they created count as its own.
-    #[serde(default)]
     pub thehive_former_users: Vec<String>,
     /// A name of this installation, such as `soc.example.org`, the same for both workers and for
     /// ever: by it the loop guard knows its own exports. Default: the host of `thehive_url`, else
     /// `thehive`.
-    #[serde(default)]
     pub instance: Option<String>,
     /// The secret of this installation, the same as that of the export: by it the loop guard knows
     /// its own exports for certain. `check` proposes one.
-    #[serde(default)]
     pub instance_secret: Option<Secret>,
 }
 
 /// What becomes of alerts, and what may be done with those that are there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct Settings {
     /// How many new alerts a run creates for each connection, in turn by the organisation that
     /// created the event, and of each those of its newest events. The others come with the next
     /// runs. 0 for no limit.
-    #[serde(default = "hundred")]
     pub max_new_alerts: u64,
     /// Tag the observables that are on one of MISP's warninglists with `misp:warninglist="…"`
     /// (`annotate`), or not (`off`). They are imported in either case.
-    #[serde(default)]
     pub warninglists: Warninglists,
     /// What comes of an attachment or malware sample: `hashes` (its name and hash only), or
     /// `download` (also the file itself, as a `file` observable).
-    #[serde(default)]
     pub import_attachments: Attachments,
     /// Files above this size in MiB are not imported, their hashes are; 0 for no limit.
-    #[serde(default = "thirty")]
     pub max_attachment_mb: u64,
     /// Add new observables also to the case that an alert was imported into.
-    #[serde(default)]
     pub update_cases: bool,
     /// Open an ignored or closed alert again when its event brings a new IOC.
-    #[serde(default)]
     pub reopen: bool,
     /// Tag the alert of an event that is gone from MISP with `misp:withdrawn`.
-    #[serde(default)]
     pub mark_withdrawn: bool,
     /// Import the events that a click finds, if they pass every filter.
-    #[serde(default)]
     pub click_imports: bool,
     /// How many events are read at once from each connection, at most 16.
-    #[serde(default = "two")]
     #[schemars(range(min = 1))]
     pub max_parallel: u64,
     /// Report what would be written, and write nothing.
-    #[serde(default)]
     pub dry_run: bool,
 }
 
-fn hundred() -> u64 {
-    100
-}
-
-fn thirty() -> u64 {
-    30
-}
-
-fn two() -> u64 {
-    2
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_new_alerts: 100,
+            warninglists: Warninglists::default(),
+            import_attachments: Attachments::default(),
+            max_attachment_mb: 30,
+            update_cases: false,
+            reopen: false,
+            mark_withdrawn: false,
+            click_imports: false,
+            max_parallel: 2,
+            dry_run: false,
+        }
+    }
 }
 
 /// What comes of a file.
@@ -103,7 +94,6 @@ pub enum Attachments {
 
 impl Settings {
     /// What they want of TheHive.
-    #[must_use]
     pub fn thehive_requirements(&self, destination: &Destination) -> TheHiveRequirements {
         const ALERT: Option<&str> = Some("manageAlert");
         const OBSERVABLE: Option<&str> = Some("manageObservable");
@@ -152,7 +142,6 @@ impl Settings {
     }
 
     /// The largest file that is imported, in bytes.
-    #[must_use]
     pub fn max_attachment_bytes(&self) -> u64 {
         config::mebibytes(self.max_attachment_mb)
     }

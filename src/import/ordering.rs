@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Hands out turns in the order of their numbers, from 0 without a gap.
-#[derive(Debug, Default)]
-pub(super) struct Sequencer {
+#[derive(Default)]
+pub struct Sequencer {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// All before it are over.
     next: u64,
@@ -19,14 +19,13 @@ struct State {
 }
 
 /// A turn; it is over when this goes, by whatever way.
-#[derive(Debug)]
-pub(super) struct Ticket<'a> {
+pub struct Ticket<'a> {
     turns: &'a Sequencer,
     number: u64,
 }
 
 impl Sequencer {
-    pub(super) fn take_ticket(&self, number: u64) -> Ticket<'_> {
+    pub fn take_ticket(&self, number: u64) -> Ticket<'_> {
         Ticket {
             turns: self,
             number,
@@ -34,7 +33,7 @@ impl Sequencer {
     }
 
     /// Waits until all turns before this number are over.
-    pub(super) fn wait_until(&self, number: u64) {
+    pub fn wait_until(&self, number: u64) {
         drop(
             self.changed
                 .wait_while(self.state(), |state| state.next < number),
@@ -48,7 +47,7 @@ impl Sequencer {
 
 impl Ticket<'_> {
     /// Waits until all turns before it are over.
-    pub(super) fn wait(&self) {
+    pub fn wait(&self) {
         self.turns.wait_until(self.number);
     }
 }

@@ -11,13 +11,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
 /// So long a write of so many values may take.
-#[must_use]
 pub fn max_write_time(values: usize) -> Duration {
     FOR_ITS_TURN + FOR_A_VALUE.saturating_mul(u32::try_from(values).unwrap_or(u32::MAX))
 }
 
 /// Looks that are made until nothing has moved for longer than a write may take.
-#[derive(Debug)]
 pub struct Watch {
     needed: Duration,
     quiet: Duration,
@@ -25,7 +23,7 @@ pub struct Watch {
 }
 
 /// What comes after a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Next {
     /// Nothing moves any more.
     Settled,
@@ -37,7 +35,6 @@ pub enum Next {
 
 impl Watch {
     /// Begins to watch a write that may take so long.
-    #[must_use]
     pub fn new(needed: Duration) -> Self {
         Self {
             needed,

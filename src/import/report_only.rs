@@ -12,10 +12,10 @@ const SHOWN_OBSERVABLES: usize = 50;
 /// Observables kept of one event: enough for all artifacts of a report.
 const KEPT_OBSERVABLES: usize = 2_000;
 /// Cortex stores each artifact by a call of its own, so more would be slow.
-pub(super) const MOST_ARTIFACTS: u64 = 300;
+pub const MOST_ARTIFACTS: u64 = 300;
 
 /// How many artifacts a report has at the most, by the option `max_artifacts`.
-pub(super) fn artifact_limit(option: u64) -> usize {
+pub fn artifact_limit(option: u64) -> usize {
     let most = if option == 0 {
         MOST_ARTIFACTS
     } else {
@@ -27,7 +27,7 @@ pub(super) fn artifact_limit(option: u64) -> usize {
 
 /// The observables of one event, as far as the report can show them.
 #[derive(Default)]
-pub(super) struct PreviewAlert {
+pub struct PreviewAlert {
     observables: Vec<ObservableDraft>,
     places: HashMap<(String, String), usize>,
     count: u64,
@@ -36,45 +36,45 @@ pub(super) struct PreviewAlert {
 
 impl PreviewAlert {
     /// Takes the observables of a chunk; all are counted.
-    pub(super) fn add_observables(&mut self, observables: Vec<ObservableDraft>) {
-        for one in observables {
-            let key = (one.data_type.clone(), one.data.clone());
+    pub fn add_observables(&mut self, observables: Vec<ObservableDraft>) {
+        for draft in observables {
+            let key = (draft.data_type.clone(), draft.data.clone());
             if let Some(known) = self
                 .places
                 .get(&key)
                 .and_then(|place| self.observables.get_mut(*place))
             {
-                mapping::merge(known, one);
+                mapping::merge(known, draft);
                 continue;
             }
             self.count += 1;
 
             if self.observables.len() < KEPT_OBSERVABLES {
                 self.places.insert(key, self.observables.len());
-                self.observables.push(one);
+                self.observables.push(draft);
             } else {
-                self.iocs_beyond += u64::from(one.ioc);
+                self.iocs_beyond += u64::from(draft.ioc);
             }
         }
     }
 
     /// Writes them into the report.
-    pub(super) fn write_to_report(
+    pub fn write_to_report(
         self,
         alert: &AlertDraft,
         organisation: String,
         sync: &ConnectionImport<'_>,
     ) {
         let scrubber = sync.part.run.scrubber();
-        let iocs = self.observables.iter().filter(|one| one.ioc);
+        let iocs = self.observables.iter().filter(|draft| draft.ioc);
         let artifacts = iocs
-            .map(|one| mapping::artifact(&one.to_report_observable(&scrubber)))
+            .map(|draft| mapping::artifact(&draft.to_report_observable(&scrubber)))
             .collect();
         let shown = self
             .observables
             .iter()
             .take(SHOWN_OBSERVABLES)
-            .map(|one| one.to_report_observable(&scrubber))
+            .map(|draft| draft.to_report_observable(&scrubber))
             .collect();
 
         let alert = Alert {

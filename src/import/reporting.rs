@@ -14,12 +14,12 @@ use crate::report::{ConnectionReport, ConnectionReporter, EventRow, ReportBody};
 use crate::text::format_count;
 
 /// What is said of an event that was asked for by name.
-pub(super) const NOT_THERE: &str = "the event that was asked for is not there, or not shown to us";
+pub const NOT_THERE: &str = "the event that was asked for is not there, or not shown to us";
 /// The longest reason of a line, in characters.
 const LONGEST_REASON: usize = 300;
 
 /// The page of an event on its server; a feed has none.
-pub(super) fn event_link(connection: &Connection, uuid: &Uuid) -> Option<String> {
+pub fn event_link(connection: &Connection, uuid: &Uuid) -> Option<String> {
     match &connection.target {
         Target::Server { url, .. } => Some(Server::event_url(url, uuid)),
         Target::Feed { .. } | Target::WebFeed { .. } => None,
@@ -27,7 +27,7 @@ pub(super) fn event_link(connection: &Connection, uuid: &Uuid) -> Option<String>
 }
 
 /// An event, and what became of it.
-pub(super) fn build_event_row(
+pub fn build_event_row(
     (part, connection, marks): (&ConnectionReporter, &Connection, &AlertOptions),
     (event, uuid): (&Event, &Uuid),
     verdict: &Verdict,
@@ -42,9 +42,7 @@ pub(super) fn build_event_row(
         organisation: run.report_text(event.creator_name()),
         date: run.report_text(&event.date),
         tlp: Markings::from_event(event, marks).tlp.word().to_owned(),
-        threat_level: ThreatLevel::from_misp_number(event.threat_level_id)
-            .map_or("undefined", ThreatLevel::as_str)
-            .to_owned(),
+        threat_level: ThreatLevel::word_of(event.threat_level_id).to_owned(),
         attributes,
         verdict: verdict.word().to_owned(),
         reason: verdict
@@ -54,8 +52,17 @@ pub(super) fn build_event_row(
     }
 }
 
+/// Records an event, and shows its row.
+pub fn record_event(part: &ConnectionReporter, verdict: &Verdict, row: EventRow) {
+    if let Verdict::Failed(reason) = verdict {
+        part.add_failure(format!("event {}: {reason}", row.uuid));
+    }
+    part.record(ItemKind::Events, verdict, 1);
+    part.show_event(row);
+}
+
 /// Says of a connection what of its events was not passed on as it is.
-pub(super) fn warn_of_omissions(part: &ConnectionReporter) {
+pub fn warn_of_omissions(part: &ConnectionReporter) {
     let (mut own_tags, mut stand_ins, mut not_shown) = (0, 0, 0);
     part.update(|part| {
         (own_tags, stand_ins, not_shown) = (part.own_tags, part.stand_ins, part.not_shown)
@@ -97,7 +104,7 @@ pub(super) fn warn_of_omissions(part: &ConnectionReporter) {
 }
 
 /// The outcome of an import in one sentence.
-pub(super) fn summarise_import(full: &ReportBody) -> String {
+pub fn summarise_import(full: &ReportBody) -> String {
     let events = full.ledger.count(ItemKind::Events);
     let attributes = full.ledger.count(ItemKind::Attributes);
     let some = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));

@@ -13,8 +13,8 @@ const PART_OF_ONE: u32 = 4;
 const PART_OF_KNOWN: u32 = 2;
 
 /// The time of one connection.
-#[derive(Debug, Default)]
-pub(super) struct ShareOfTime {
+#[derive(Default)]
+pub struct ShareOfTime {
     /// All that there was at the start; none if there is no deadline.
     whole: Option<Duration>,
     /// What the updates of each organisation for which there is something to do took.
@@ -25,8 +25,8 @@ pub(super) struct ShareOfTime {
 const MOST_ORGANISATIONS: usize = 10_000;
 
 /// What an update may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Share {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Share {
     /// As much as there is.
     All,
     /// So much.
@@ -37,7 +37,7 @@ pub(super) enum Share {
 
 impl ShareOfTime {
     /// The time from now on; none if there is no deadline.
-    pub(super) fn new(whole: Option<Duration>) -> Self {
+    pub fn new(whole: Option<Duration>) -> Self {
         Self {
             whole,
             used: Mutex::default(),
@@ -45,19 +45,14 @@ impl ShareOfTime {
     }
 
     /// Takes note of an organisation for which there is something to do.
-    pub(super) fn register_organisation(&self, organisation: String) {
+    pub fn register_organisation(&self, organisation: String) {
         self.add_used_time(organisation, Duration::ZERO);
     }
 
     /// What an update of an organisation's event may take, when so much is left. `is_again` says
     /// that it waited already: then it may take half of that, and leaves the other half to those
     /// behind it.
-    pub(super) fn allot_share(
-        &self,
-        organisation: &str,
-        left: Option<Duration>,
-        is_again: bool,
-    ) -> Share {
+    pub fn allot_share(&self, organisation: &str, left: Option<Duration>, is_again: bool) -> Share {
         let (Some(whole), Some(left)) = (self.whole, left) else {
             return Share::All;
         };
@@ -81,7 +76,7 @@ impl ShareOfTime {
     }
 
     /// Takes note of what an update took.
-    pub(super) fn add_used_time(&self, organisation: String, time: Duration) {
+    pub fn add_used_time(&self, organisation: String, time: Duration) {
         if self.whole.is_none() {
             return;
         }

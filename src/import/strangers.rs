@@ -18,12 +18,12 @@ const MOST_USERS: usize = 20;
 const NAMED: usize = 3;
 
 /// Who created such alerts, how many, and of which events.
-#[derive(Debug, Default)]
-pub(super) struct Strangers(Mutex<BTreeMap<String, (u64, Vec<Uuid>)>>);
+#[derive(Default)]
+pub struct Strangers(Mutex<BTreeMap<String, (u64, Vec<Uuid>)>>);
 
 impl Strangers {
     /// Takes note of those of these alerts that none of our users created.
-    pub(super) fn note_alerts(&self, alerts: &HashMap<Uuid, Alert>, users: &Users) {
+    pub fn note_alerts(&self, alerts: &HashMap<Uuid, Alert>, users: &Users) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (uuid, alert) in alerts
             .iter()
@@ -41,7 +41,7 @@ impl Strangers {
     }
 
     /// Names them.
-    pub(super) fn write_warnings(&self, part: &ConnectionReporter) {
+    pub fn write_warnings(&self, part: &ConnectionReporter) {
         for (user, (number, events)) in
             std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
         {

@@ -41,7 +41,7 @@ use crate::thehive::wire::Alert;
 use crate::time::DAY;
 
 /// Events compared at once.
-pub(super) const PAGE: usize = 500;
+pub const PAGE: usize = 500;
 /// New events kept beyond those that a run creates, to take the places of such as are left out when
 /// they are read.
 const SPARE: usize = 500;
@@ -64,71 +64,52 @@ const UNFOLLOWED: &str = "updates are switched off in TheHive (follow)";
 const DEFECT: &str = "a defect of this program stopped the work on it: please report it";
 
 /// The import from one connection.
-pub(super) struct ConnectionImport<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) network: &'a HttpContext,
-    pub(super) ids: &'a Ids,
-    pub(super) config: &'a Config,
+pub struct ConnectionImport<'a> {
+    pub connection: &'a Connection,
+    pub network: &'a HttpContext,
+    pub ids: &'a Ids,
+    pub config: &'a Config,
     /// Which texts are commands.
-    pub(super) commands: Commands<'a>,
-    pub(super) part: &'a ConnectionReporter,
-    pub(super) misp: Misp,
+    pub commands: Commands<'a>,
+    pub part: &'a ConnectionReporter,
+    pub misp: Misp,
     /// Where the alerts go; none if they are only reported.
-    pub(super) desks: Vec<&'a AlertTarget>,
-    pub(super) dry_run: bool,
+    pub targets: Vec<&'a AlertTarget>,
+    pub dry_run: bool,
     /// The most new alerts, 0 for no limit, and the rule that says so.
-    pub(super) most_new: (u64, &'static str),
+    pub most_new: (u64, &'static str),
     /// The names in the filters, as the server knows them.
-    pub(super) names: ResolvedFilters,
-    pub(super) turns: Sequencer,
+    pub names: ResolvedFilters,
+    pub turns: Sequencer,
     /// New events that did not become alerts, since a filter keeps them out that can be checked
     /// only when they are read.
-    pub(super) given_back: AtomicU64,
+    pub given_back: AtomicU64,
     /// Alerts of these events that somebody else created.
-    pub(super) strangers: Strangers,
+    pub strangers: Strangers,
     /// Events that may have several alerts.
-    pub(super) suspects: Suspects,
-    pub(super) time: ShareOfTime,
+    pub suspects: Suspects,
+    pub time: ShareOfTime,
     /// Changed events of organisations that had their share of the time.
-    pub(super) waiting: Mutex<Vec<ImportTask>>,
-}
-
-/// An event of the list, with the alerts that it has.
-struct ListedEvent {
-    place: u64,
-    event: Box<Event>,
-    uuid: Uuid,
+    pub waiting: Mutex<Vec<ImportTask>>,
 }
 
 /// What is found out while the list is read.
-pub(super) struct ListState<'l> {
+pub struct ListState<'l> {
     tasks: &'l SyncSender<ImportTask>,
-    rows: Vec<ListedEvent>,
-    new: Vec<RankedEvent>,
+    rows: Vec<ImportTask>,
+    new: Vec<ImportTask>,
     /// Changed events of the rows at hand.
     changed: Vec<ImportTask>,
     /// The beginning of the window; 0 for none.
     since: i64,
     /// New events that found no place and will soon be too old for the window.
-    leaving: Vec<Uuid>,
-    leaving_more: u64,
+    leaving: u64,
+    first_leaving: Vec<String>,
     /// Events so far, and those of them that were sent to the workers.
     place: u64,
     sent: u64,
     /// Events whose fate is decided, so that none is looked at twice.
-    pub(super) handled: HashSet<Uuid>,
-}
-
-/// A new event. The newest has the highest number, or in a feed the latest change.
-struct RankedEvent {
-    rank: i64,
-    task: ImportTask,
-}
-
-impl RankedEvent {
-    fn creator(&self) -> String {
-        self.task.event.creator_key()
-    }
+    pub handled: HashSet<Uuid>,
 }
 
 impl ConnectionImport<'_> {
@@ -136,7 +117,7 @@ impl ConnectionImport<'_> {
     ///
     /// # Errors
     /// What stopped the list. The events that were listed before are imported all the same.
-    pub(super) fn import_window(&self, since: i64) -> Result<()> {
+    pub fn import_window(&self, since: i64) -> Result<()> {
         let published_only = self.config.filters.published_only;
         let window = Window {
             since,
@@ -162,7 +143,7 @@ impl ConnectionImport<'_> {
     ///
     /// # Errors
     /// What stopped the comparison.
-    pub(super) fn import_events(&self, events: Vec<(Uuid, Event)>) -> Result<()> {
+    pub fn import_events(&self, events: Vec<(Uuid, Event)>) -> Result<()> {
         self.with_workers(0, |listing| {
             for (uuid, event) in events {
                 self.handle_listed_event(listing, IndexEntry::Event(Box::new(event), uuid))?;
@@ -193,8 +174,8 @@ impl ConnectionImport<'_> {
                 new: Vec::new(),
                 changed: Vec::new(),
                 since,
-                leaving: Vec::new(),
-                leaving_more: 0,
+                leaving: 0,
+                first_leaving: Vec::new(),
                 place: 0,
                 sent: 0,
                 handled: HashSet::new(),
@@ -222,13 +203,7 @@ impl ConnectionImport<'_> {
             let turn = self.turns.take_ticket(task.turn);
 
             if self.network.clock().is_near_the_end() {
-                self.record_unread_event(
-                    task.place,
-                    &task.event,
-                    &task.uuid,
-                    &Verdict::Failed(NO_TIME.to_owned()),
-                );
-
+                self.record_unread_event(&task, Verdict::Failed(NO_TIME.to_owned()));
                 continue;
             }
 
@@ -243,14 +218,8 @@ impl ConnectionImport<'_> {
 
             if catch_unwind(AssertUnwindSafe(|| self.import(&task, &turn, share))).is_err() {
                 // What it had begun to count is settled at the end.
-                self.record_unread_event(
-                    task.place,
-                    &task.event,
-                    &task.uuid,
-                    &Verdict::Failed(DEFECT.to_owned()),
-                );
+                self.record_unread_event(&task, Verdict::Failed(DEFECT.to_owned()));
             }
-
             if !task.is_new() {
                 self.time.add_used_time(creator, started.elapsed());
             }
@@ -270,61 +239,46 @@ impl ConnectionImport<'_> {
     fn postpone_task(&self, task: ImportTask) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push(task);
-        let beyond = share::truncate_fairly(
-            &mut *waiting,
-            MOST_WAITING,
-            &[&|task: &ImportTask| task.event.creator_key()],
-        );
-
+        let beyond = share::truncate_fairly(&mut *waiting, MOST_WAITING, &[&ImportTask::creator]);
         drop(waiting);
-
         for task in beyond {
-            self.record_unread_event(
-                task.place,
-                &task.event,
-                &task.uuid,
-                &Verdict::Failed(LATER.to_owned()),
-            );
+            self.record_unread_event(&task, Verdict::Failed(LATER.to_owned()));
         }
     }
 
     /// The changed events that were set back, in turn by organisation.
     fn import_postponed(&self, listing: &mut ListState<'_>) {
         // A report that shows alerts has none to update; its turns are waited for by nobody else.
-        if self.desks.is_empty() {
+        if self.targets.is_empty() {
             return;
         }
         self.turns.wait_until(listing.sent);
         let mut waiting =
             std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        share::order_round_robin(&mut waiting, |task| task.event.creator_key());
+        share::order_round_robin(&mut waiting, ImportTask::creator);
 
         for task in waiting {
-            drop(self.send(
-                listing,
-                ImportTask {
-                    is_again: true,
-                    ..task
-                },
-            ));
+            let task = ImportTask {
+                is_again: true,
+                ..task
+            };
+            drop(self.send(listing, task));
         }
     }
 
     /// One event of the list.
-    pub(super) fn handle_listed_event(
+    pub fn handle_listed_event(
         &self,
         listing: &mut ListState<'_>,
         listed: IndexEntry,
     ) -> Result<()> {
         self.part.count_fetched(ItemKind::Events, 1);
         listing.place += 1;
-        let place = listing.place;
-
         let (mut event, uuid) = match listed {
             IndexEntry::Event(event, uuid) => (event, uuid),
             IndexEntry::Bad(problem) => {
-                self.part
-                    .record(ItemKind::Events, &Verdict::Failed(problem.clone()), 1);
+                let verdict = Verdict::Failed(problem.clone());
+                self.part.record(ItemKind::Events, &verdict, 1);
                 self.part.add_failure(problem);
                 return Ok(());
             }
@@ -335,41 +289,28 @@ impl ConnectionImport<'_> {
             bail!(NO_TIME);
         }
         self.warn_foreign_export(&uuid);
+        let task = ImportTask::new(listing.place, listing.since, event, uuid);
 
         if !listing.handled.insert(uuid) {
-            self.record_unread_event(
-                place,
-                &event,
-                &uuid,
-                &Verdict::Skipped("listed twice".to_owned()),
-            );
-
+            self.record_unread_event(&task, Verdict::Skipped("listed twice".to_owned()));
             return Ok(());
         }
-
-        if self.holds_secret(&event) {
-            self.record_unread_event(
-                place,
-                &event,
-                &uuid,
-                &Verdict::Failed(HOLDS_SECRET.to_owned()),
-            );
-
+        if self.holds_secret(&task.event) {
+            self.record_unread_event(&task, Verdict::Failed(HOLDS_SECRET.to_owned()));
             return Ok(());
         }
-
         let rule = match &self.misp {
-            Misp::Server(_) => self.find_skip_rule(&event, &uuid),
+            Misp::Server(_) => self.find_skip_rule(&task.event, &uuid),
             // The rest is decided by its file, once it is opened.
             Misp::Feed(_) => None,
         };
         if let Some(rule) = rule {
-            self.record_unread_event(place, &event, &uuid, &Verdict::Skipped(rule));
+            self.record_unread_event(&task, Verdict::Skipped(rule));
             return Ok(());
         }
-        listing.rows.push(ListedEvent { place, event, uuid });
 
-        if listing.rows.len() >= PAGE || self.desks.is_empty() {
+        listing.rows.push(task);
+        if listing.rows.len() >= PAGE || self.targets.is_empty() {
             self.compare(listing)
         } else {
             Ok(())
@@ -377,7 +318,7 @@ impl ConnectionImport<'_> {
     }
 
     /// True if one of the texts that an event brings holds a long secret of ours.
-    pub(super) fn holds_secret(&self, event: &Event) -> bool {
+    pub fn holds_secret(&self, event: &Event) -> bool {
         let scrubber = self.part.run.scrubber();
 
         let mut texts = [
@@ -393,7 +334,7 @@ impl ConnectionImport<'_> {
     }
 
     /// The rule that keeps an event out; none if it passes.
-    pub(super) fn find_skip_rule(&self, event: &Event, uuid: &Uuid) -> Option<String> {
+    pub fn find_skip_rule(&self, event: &Event, uuid: &Uuid) -> Option<String> {
         let filters = &self.config.filters;
         let is_own = is_own_export(filters, &self.misp, self.ids, self.part, event, uuid, false);
         filters
@@ -402,7 +343,7 @@ impl ConnectionImport<'_> {
     }
 
     /// Compares the events at hand with the alerts that they have: one query for each organisation.
-    pub(super) fn compare(&self, listing: &mut ListState<'_>) -> Result<()> {
+    pub fn compare(&self, listing: &mut ListState<'_>) -> Result<()> {
         let rows = std::mem::take(&mut listing.rows);
         if rows.is_empty() {
             return Ok(());
@@ -412,9 +353,9 @@ impl ConnectionImport<'_> {
         let mut alerts: Vec<HashMap<Uuid, Alert>> = Vec::new();
         let mut unreadable = HashMap::new();
 
-        for (number, desk) in self.desks.iter().enumerate() {
+        for (number, target) in self.targets.iter().enumerate() {
             let mut known: HashMap<Uuid, Alert> = HashMap::new();
-            let (found, flawed) = desk.hive.fetch_alerts_of_events(&source, &uuids)?;
+            let (found, flawed) = target.client.fetch_alerts_of_events(&source, &uuids)?;
             unreadable.extend(flawed);
 
             for alert in found {
@@ -427,44 +368,31 @@ impl ConnectionImport<'_> {
                 }
                 let both = before.into_iter().chain([alert]);
                 known.extend(
-                    twins::choose_alert(both, &uuid, &desk.users).map(|alert| (uuid, alert)),
+                    twins::choose_alert(both, &uuid, &target.users).map(|alert| (uuid, alert)),
                 );
             }
 
-            self.strangers.note_alerts(&known, &desk.users);
+            self.strangers.note_alerts(&known, &target.users);
             alerts.push(known);
         }
 
-        for row in rows {
-            if let Some(reason) = unreadable.remove(&row.uuid) {
-                self.record_unread_event(
-                    row.place,
-                    &row.event,
-                    &row.uuid,
-                    &Verdict::Failed(reason),
-                );
-
+        for task in rows {
+            let uuid = task.uuid;
+            if let Some(reason) = unreadable.remove(&uuid) {
+                self.record_unread_event(&task, Verdict::Failed(reason));
                 continue;
             }
-
-            let of_desks = alerts.iter_mut().zip(&self.desks);
-
-            let fates = of_desks.map(|(known, desk)| {
-                alert_diff::determine_status(
-                    &row.event,
-                    &row.uuid,
-                    known.remove(&row.uuid),
-                    &desk.users,
-                )
+            let by_target = alerts.iter_mut().zip(&self.targets);
+            let statuses = by_target.map(|(known, target)| {
+                let alert = known.remove(&uuid);
+                alert_diff::determine_status(&task.event, &uuid, alert, &target.users)
             });
-
-            let fates: Vec<AlertStatus> = fates.collect();
-            self.decide(listing, row, fates)?;
+            let statuses = statuses.collect();
+            self.decide(listing, task, statuses)?;
         }
 
         let mut changed = std::mem::take(&mut listing.changed);
-        share::order_round_robin(&mut changed, |task| task.event.creator_key());
-
+        share::order_round_robin(&mut changed, ImportTask::creator);
         changed
             .into_iter()
             .try_for_each(|task| self.send(listing, task))
@@ -472,7 +400,7 @@ impl ConnectionImport<'_> {
 
     /// Why an event becomes no new alert, if so: its age or size, or moments that cannot be read,
     /// where a window opens at `since`.
-    pub(super) fn find_new_alert_skip_rule(&self, event: &Event, since: i64) -> Option<String> {
+    pub fn find_new_alert_skip_rule(&self, event: &Event, since: i64) -> Option<String> {
         let may_be_older = since > 0 && event.may_be_older(since);
         let no_moment = may_be_older.then(|| NO_MOMENT.to_owned());
         no_moment.or_else(|| {
@@ -487,27 +415,27 @@ impl ConnectionImport<'_> {
     fn decide(
         &self,
         listing: &mut ListState<'_>,
-        row: ListedEvent,
-        fates: Vec<AlertStatus>,
+        mut task: ImportTask,
+        statuses: Vec<AlertStatus>,
     ) -> Result<()> {
-        let ListedEvent { place, event, uuid } = row;
-        let is_new = fates.is_empty() || fates.iter().any(|fate| matches!(fate, AlertStatus::New));
+        let is_new = |status: &AlertStatus| matches!(status, AlertStatus::New);
+        let is_new = statuses.is_empty() || statuses.iter().any(is_new);
         let too_old = match &self.misp {
-            Misp::Server(_) => self.find_new_alert_skip_rule(&event, listing.since),
+            Misp::Server(_) => self.find_new_alert_skip_rule(&task.event, listing.since),
             Misp::Feed(_) => None,
         };
         let (mut changed, mut new, mut unchanged, mut unfollowed) =
             (Vec::new(), Vec::new(), None, None);
-        let link =
-            |desk: usize, alert: &Alert| Some(self.desks.get(desk)?.hive.alert_link(&alert.id));
 
-        for (desk, fate) in fates.into_iter().enumerate() {
-            match fate {
-                AlertStatus::Changed(alert) => changed.push((desk, Some(*alert))),
-                AlertStatus::New => new.push((desk, None)),
-                AlertStatus::Unchanged(alert) => unchanged = unchanged.or(Some(link(desk, &alert))),
+        for (index, status) in statuses.into_iter().enumerate() {
+            match status {
+                AlertStatus::Changed(alert) => changed.push((index, Some(*alert))),
+                AlertStatus::New => new.push((index, None)),
+                AlertStatus::Unchanged(alert) => {
+                    unchanged = unchanged.or(Some(self.alert_link(index, &alert)));
+                }
                 AlertStatus::Unfollowed(alert) => {
-                    unfollowed = unfollowed.or(Some(link(desk, &alert)))
+                    unfollowed = unfollowed.or(Some(self.alert_link(index, &alert)));
                 }
             }
         }
@@ -516,75 +444,52 @@ impl ConnectionImport<'_> {
             // The event is known: that it gets an alert in one more organisation makes it no new
             // one.
             changed.extend(new.into_iter().filter(|_| too_old.is_none()));
-            self.time.register_organisation(event.creator_key());
-
-            listing.changed.push(ImportTask {
-                place,
-                turn: 0,
-                is_again: false,
-                since: listing.since,
-                event,
-                uuid,
-                alerts: changed,
-            });
-
+            self.time.register_organisation(task.creator());
+            task.alerts = changed;
+            listing.changed.push(task);
             return Ok(());
         }
 
         let (verdict, alert) = match (is_new, too_old, unchanged, unfollowed) {
             (true, None, ..) => {
-                return self.queue_new_event(
-                    listing,
-                    ImportTask {
-                        place,
-                        turn: 0,
-                        is_again: false,
-                        since: listing.since,
-                        event,
-                        uuid,
-                        alerts: new,
-                    },
-                );
+                task.alerts = new;
+                return self.queue_new_event(listing, task);
             }
             (_, _, Some(alert), _) => (Verdict::Unchanged, alert),
             (true, Some(rule), None, None) => (Verdict::Skipped(rule), None),
             (_, _, None, alert) => (Verdict::Skipped(UNFOLLOWED.to_owned()), alert.flatten()),
         };
-
-        let line = self.build_unread_row(place, &event, &uuid, &verdict);
-        self.record_event(&verdict, EventRow { alert, ..line });
+        let row = EventRow {
+            alert,
+            ..self.build_unread_row(&task, &verdict)
+        };
+        reporting::record_event(self.part, &verdict, row);
 
         Ok(())
     }
 
+    /// Where an alert can be seen, in the organisation of this number.
+    pub fn alert_link(&self, target: usize, alert: &Alert) -> Option<String> {
+        Some(self.targets.get(target)?.client.alert_link(&alert.id))
+    }
+
     /// Keeps a new event, if it is among the newest of its organisation.
     fn queue_new_event(&self, listing: &mut ListState<'_>, task: ImportTask) -> Result<()> {
-        self.time.register_organisation(task.event.creator_key());
+        self.time.register_organisation(task.creator());
         let most = usize::try_from(self.most_new.0).unwrap_or(usize::MAX);
         if most == 0 {
             return self.send(listing, task);
         }
+        listing.new.push(task);
 
-        let rank = task
-            .event
-            .id
-            .parse()
-            .ok()
-            .or(task.event.timestamp)
-            .unwrap_or(0);
-
-        listing.new.push(RankedEvent { rank, task });
-        let spare = if matches!(self.misp, Misp::Feed(_)) {
-            SPARE_OF_A_FEED
-        } else {
-            SPARE
+        let spare = match self.misp {
+            Misp::Feed(_) => SPARE_OF_A_FEED,
+            Misp::Server(_) => SPARE,
         };
-
         let kept = most.saturating_add(spare);
         if listing.new.len() > kept.saturating_add(SLACK) {
             self.trim_new_events(listing, kept);
         }
-
         Ok(())
     }
 
@@ -592,84 +497,62 @@ impl ConnectionImport<'_> {
     /// newest first.
     fn trim_new_events(&self, listing: &mut ListState<'_>, kept: usize) {
         let mut new = std::mem::take(&mut listing.new);
-        new.sort_unstable_by_key(|new| Reverse((new.rank, new.task.uuid)));
-        let beyond = share::truncate_fairly(&mut new, kept, &[&RankedEvent::creator]);
+        new.sort_by_cached_key(|task| Reverse((task.rank(), task.uuid)));
+        let beyond = share::truncate_fairly(&mut new, kept, &[&ImportTask::creator]);
         listing.new = new;
-        beyond
-            .into_iter()
-            .for_each(|new| self.record_over_limit(listing, &new.task));
+        for task in beyond {
+            self.record_over_limit(listing, &task);
+        }
     }
 
     /// Records a new event that found no place. One that will soon be too old for the window may
     /// never find one.
     fn record_over_limit(&self, listing: &mut ListState<'_>, task: &ImportTask) {
-        self.record_unread_event(
-            task.place,
-            &task.event,
-            &task.uuid,
-            &Verdict::Skipped(self.most_new.1.to_owned()),
-        );
-
-        let ListState {
-            since,
-            leaving,
-            leaving_more,
-            ..
-        } = listing;
-
-        let window = self.network.clock().now.saturating_sub(*since);
+        self.record_unread_event(task, Verdict::Skipped(self.most_new.1.to_owned()));
+        let since = listing.since;
+        let window = self.network.clock().now.saturating_sub(since);
         let soon = (window / 10).max(DAY.min(window / 2));
-        let last = task
-            .event
-            .timestamp
-            .max(task.event.publish_timestamp)
-            .unwrap_or(0);
+        let event = &task.event;
+        let last = event.timestamp.max(event.publish_timestamp).unwrap_or(0);
 
-        if *since == 0 || last > since.saturating_add(soon) {
-            return;
-        }
-
-        match leaving.len() < NAMED {
-            true => leaving.push(task.uuid),
-            false => *leaving_more += 1,
+        if since > 0 && last <= since.saturating_add(soon) {
+            listing.leaving += 1;
+            if listing.first_leaving.len() < NAMED {
+                listing.first_leaving.push(task.uuid.to_string());
+            }
         }
     }
 
     fn warn_leaving_window(&self, listing: &ListState<'_>) {
-        let ListState {
-            leaving,
-            leaving_more,
-            ..
-        } = listing;
-
-        if leaving.is_empty() {
+        if listing.leaving == 0 {
             return;
         }
         let number = format_count(
-            leaving.len() as u64 + leaving_more,
+            listing.leaving,
             "event that has no alert is",
             "events that have no alert are",
         );
-
-        let named: Vec<String> = leaving.iter().map(Uuid::to_string).collect();
-        let more = if *leaving_more > 0 { ", …" } else { "" };
-        let rule = self.most_new.1;
+        let named = listing.first_leaving.join(", ");
+        let more = if listing.leaving > NAMED as u64 {
+            ", …"
+        } else {
+            ""
+        };
         self.part.warn(format!(
-            "{number} about to leave the window and would then never become one: {}{more}; raise \
-             \"{rule}\" or \"window_days\", \
-             or import more often",
-            named.join(", ")
+            "{number} about to leave the window and would then never become one: {named}{more}; \
+             raise \"{}\" or \"window_days\", or import more often",
+            self.most_new.1
         ));
     }
 
     /// The new events, in turn by organisation, each with its newest first. One that is left out
     /// only once it was read, since a feed does not say how large it is, gives its place to the
     /// next.
-    pub(super) fn import_new(&self, listing: &mut ListState<'_>) {
+    pub fn import_new(&self, listing: &mut ListState<'_>) {
         self.trim_new_events(listing, usize::MAX);
         let mut new = std::mem::take(&mut listing.new);
-        share::order_round_robin(&mut new, RankedEvent::creator);
-        let mut new = new.into_iter().map(|new| new.task);
+        share::order_round_robin(&mut new, ImportTask::creator);
+        let mut new = new.into_iter();
         let mut places = self.most_new.0;
 
         while places > 0 {
@@ -705,7 +588,7 @@ impl ConnectionImport<'_> {
     }
 
     /// True if an event is still as it was listed.
-    pub(super) fn is_still_as_listed(&self, task: &ImportTask) -> Result<bool> {
+    pub fn is_still_as_listed(&self, task: &ImportTask) -> Result<bool> {
         if let Some(now) = self
             .misp
             .open_event_file(&task.uuid, &task.event, &|_| Ok(()))?
@@ -722,39 +605,12 @@ impl ConnectionImport<'_> {
     }
 
     /// Records an event that is not read.
-    pub(super) fn record_unread_event(
-        &self,
-        place: u64,
-        event: &Event,
-        uuid: &Uuid,
-        verdict: &Verdict,
-    ) {
-        self.record_event(verdict, self.build_unread_row(place, event, uuid, verdict));
+    pub fn record_unread_event(&self, task: &ImportTask, verdict: Verdict) {
+        reporting::record_event(self.part, &verdict, self.build_unread_row(task, &verdict));
     }
 
-    fn build_unread_row(
-        &self,
-        place: u64,
-        event: &Event,
-        uuid: &Uuid,
-        verdict: &Verdict,
-    ) -> EventRow {
-        let attributes = event
-            .attribute_count
-            .and_then(|count| u64::try_from(count).ok());
-        EventRow {
-            place,
-            ..self.build_event_row(event, uuid, verdict, attributes)
-        }
-    }
-
-    fn record_event(&self, verdict: &Verdict, line: EventRow) {
-        if let Verdict::Failed(reason) = verdict {
-            self.part
-                .add_failure(format!("event {}: {reason}", line.uuid));
-        }
-        self.part.record(ItemKind::Events, verdict, 1);
-        self.part.show_event(line);
+    fn build_unread_row(&self, task: &ImportTask, verdict: &Verdict) -> EventRow {
+        self.build_event_row(task, verdict, task.counted_attributes())
     }
 
     /// An export of another installation is an event like any other; if it is this one under
@@ -770,25 +626,24 @@ impl ConnectionImport<'_> {
         }
     }
 
-    pub(super) fn build_event_row(
+    pub fn build_event_row(
         &self,
-        event: &Event,
-        uuid: &Uuid,
+        task: &ImportTask,
         verdict: &Verdict,
         attributes: Option<u64>,
     ) -> EventRow {
-        reporting::build_event_row(
-            (self.part, self.connection, &self.config.marks),
-            (event, uuid),
-            verdict,
-            attributes,
-        )
+        let told = (self.part, self.connection, &self.config.marks);
+        let row = reporting::build_event_row(told, (&task.event, &task.uuid), verdict, attributes);
+        EventRow {
+            place: task.place,
+            ..row
+        }
     }
 }
 
 /// The event that an alert is made from. Its reference is written as this program writes it: an
 /// alert of another tool may have a reference that only looks like it.
-pub(super) fn event_of_alert(alert: &Alert) -> Option<Uuid> {
+pub fn event_of_alert(alert: &Alert) -> Option<Uuid> {
     Uuid::parse_str(&alert.source_ref)
         .ok()
         .filter(|uuid| uuid.to_string() == alert.source_ref)

@@ -13,7 +13,7 @@ use crate::misp::wire::Event;
 pub const MARK: &str = "[cortex-misp]";
 
 /// A field of an alert that people may edit, and that is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Field {
     /// The title.
     Title,
@@ -44,7 +44,6 @@ impl Field {
     ];
 
     /// The word in the line.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Title => "title",
@@ -59,7 +58,6 @@ impl Field {
 }
 
 /// The hash of a field's value, 8 hex digits of SHA-1: trimmed, and with one way of ending lines.
-#[must_use]
 pub fn hash(value: &str) -> String {
     let digest = Sha1::from(value.replace("\r\n", "\n").trim())
         .digest()
@@ -68,7 +66,7 @@ pub fn hash(value: &str) -> String {
 }
 
 /// What an alert was made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SyncState {
     /// The event.
     pub event: Uuid,
@@ -86,7 +84,6 @@ pub struct SyncState {
 
 impl SyncState {
     /// The state after an import of the event as it is now.
-    #[must_use]
     pub fn new(
         event: &Event,
         uuid: &Uuid,
@@ -103,7 +100,6 @@ impl SyncState {
     }
 
     /// Reads the line of a description; none if there is none that says all this of the event.
-    #[must_use]
     pub fn find(description: &str, event: &Uuid) -> Option<Self> {
         let mut states = lines(description)
             .filter(|line| is_state(line))
@@ -133,7 +129,6 @@ impl SyncState {
     }
 
     /// True if the event is now as it was, and all of it is in.
-    #[must_use]
     pub fn is_current(&self, event: &Event) -> bool {
         self.is_complete
             && self
@@ -145,7 +140,6 @@ impl SyncState {
     }
 
     /// True if a field still has the value that this program wanted it to have.
-    #[must_use]
     pub fn is_ours(&self, field: Field, value: &str) -> bool {
         self.hashes
             .iter()
@@ -153,7 +147,6 @@ impl SyncState {
     }
 
     /// The description with this line: in the place of the one that is there, else at the end.
-    #[must_use]
     pub fn insert_into(&self, description: &str) -> String {
         let mut is_in = false;
         let mut kept: Vec<String> = Vec::new();
@@ -195,7 +188,6 @@ fn parse_moment(word: &str) -> Option<Option<i64>> {
 }
 
 /// A description without the state line: what people read and edit.
-#[must_use]
 pub fn strip_state_line(description: &str) -> String {
     let lines: Vec<&str> = lines(description).filter(|line| !is_state(line)).collect();
     lines.join("\n").trim().to_owned()
@@ -216,7 +208,6 @@ fn is_state(line: &str) -> bool {
 /// A text as it may stand in a description beside the state line: lines end in one way, and none is
 /// taken for a state line, since its mark stands in round brackets. An escape would not do: the
 /// reader looks through those of an editor.
-#[must_use]
 pub fn disarm_state_lines(text: &str) -> String {
     let line = |line: &str| match is_state(line) {
         true => line.replacen('[', "(", 1).replacen(']', ")", 1),

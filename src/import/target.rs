@@ -14,30 +14,29 @@ use crate::http::{HttpContext, HttpError};
 use crate::markings::Scale;
 use crate::report::{ConnectionReporter, RunReport};
 use crate::secret::{Secret, truncate_text};
-use crate::thehive::Permission;
-use crate::thehive::{ObservableTypes, TheHive, User};
+use crate::thehive::{ObservableTypes, Permission, TheHive, User, WriteError};
 use crate::types;
 
 /// An organisation of TheHive.
-pub(super) struct AlertTarget {
+pub struct AlertTarget {
     /// TheHive, asked for this organisation.
-    pub(super) hive: TheHive,
+    pub client: TheHive,
     /// Its name in the configuration; none for the user's own.
     named: Option<String>,
     /// Its name, as TheHive gives it: the configuration may have its `_id`.
     organisation: String,
-    pub(super) is_five: bool,
-    pub(super) scale: Scale,
+    pub is_five: bool,
+    pub scale: Scale,
     /// Our own.
-    pub(super) users: Users,
-    pub(super) types: ObservableTypes,
+    pub users: Users,
+    pub types: ObservableTypes,
     /// Types that it lacks in spite of its list.
     lacking: Mutex<BTreeSet<String>>,
     run: RunReport,
 }
 
 /// The type of what TheHive has no type for.
-pub(super) const OTHER: &str = "other";
+pub const OTHER: &str = "other";
 
 impl AlertTarget {
     /// Asks TheHive for its version, our user and its observable types.
@@ -45,7 +44,7 @@ impl AlertTarget {
     /// # Errors
     /// That it cannot be reached or refuses the key, or that the user does not belong to the
     /// organisation or may not do there what the import needs.
-    pub(super) fn open(
+    pub fn open(
         url: &Url,
         key: &Secret,
         organisation: Option<&str>,
@@ -58,18 +57,18 @@ impl AlertTarget {
             Some(name) => format!("TheHive, organisation \"{name}\""),
             None => "TheHive".to_owned(),
         };
-        let hive = TheHive::open(url, key, organisation, network, run).with_context(asking)?;
-        let is_five = hive.is_five().with_context(asking)?;
-        let scale = hive.scale().with_context(asking)?;
-        let user = hive.user().with_context(asking)?;
+        let client = TheHive::open(url, key, organisation, network, run).with_context(asking)?;
+        let is_five = client.is_five().with_context(asking)?;
+        let scale = client.scale().with_context(asking)?;
+        let user = client.user().with_context(asking)?;
         ensure_can_write(user, rights, is_five).with_context(asking)?;
         let users = Users::new(&user.login, former_users);
         let own = Some(user.organisation.as_str()).filter(|name| !name.is_empty());
-        let types = hive.observable_types().with_context(asking)?.clone();
+        let types = client.observable_types().with_context(asking)?.clone();
         Ok(Self {
             named: organisation.map(ToOwned::to_owned),
             organisation: own.or(organisation).unwrap_or_default().to_owned(),
-            hive,
+            client,
             is_five,
             scale,
             users,
@@ -81,9 +80,9 @@ impl AlertTarget {
 
     /// Says that a case template is not there: TheHive 4 makes the alert all the same, without a
     /// word (`fixtures/wire/thehive/032-create-alert-unknown-template.json`).
-    pub(super) fn check_case_template(&self, name: &str) {
+    pub fn check_case_template(&self, name: &str) {
         let shown = self.run.report_text(name);
-        match self.hive.has_case_template(name) {
+        match self.client.has_case_template(name) {
             Ok(true) => {}
             Ok(false) => self.run.warn(self.prefix_organisation(&format!(
                 "TheHive has no case template \"{shown}\" (\"case_template\"): its alerts are \
@@ -97,19 +96,19 @@ impl AlertTarget {
     }
 
     /// The organisation's name.
-    pub(super) fn organisation(&self) -> &str {
+    pub fn organisation(&self) -> &str {
         &self.organisation
     }
 
     /// Does a write. If the run is stopped while it is under way, its outcome is reported as in
     /// doubt.
-    pub(super) fn write<T>(
+    pub fn write<T>(
         &self,
         part: &ConnectionReporter,
         call: impl FnOnce(&TheHive) -> Result<T, HttpError>,
     ) -> Result<T, HttpError> {
         part.mark_writing(true);
-        let done = call(&self.hive);
+        let done = call(&self.client);
         if done.is_ok() {
             part.run.mark_written();
         }
@@ -120,7 +119,7 @@ impl AlertTarget {
 
     /// Takes note of a type that TheHive refused, and says whether its values are to become others
     /// in a second try.
-    pub(super) fn note_lacking_type(&self, data_type: &str, part: &ConnectionReporter) -> bool {
+    pub fn note_lacking_type(&self, data_type: &str, part: &ConnectionReporter) -> bool {
         if data_type == OTHER || !self.types.data_types.has(OTHER) {
             return false;
         }
@@ -140,7 +139,7 @@ impl AlertTarget {
     }
 
     /// The types that were refused.
-    pub(super) fn lacking_types(&self) -> Vec<String> {
+    pub fn lacking_types(&self) -> Vec<String> {
         self.lacking
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -151,7 +150,7 @@ impl AlertTarget {
 
     /// Observables by the types that TheHive takes. What becomes `other` says its type in a tag, as
     /// it does where TheHive does not list its type.
-    pub(super) fn replace_lacking_types<'w>(
+    pub fn replace_lacking_types<'w>(
         &self,
         wanted: &'w [ObservableDraft],
     ) -> Cow<'w, [ObservableDraft]> {
@@ -174,16 +173,27 @@ impl AlertTarget {
     }
 
     /// Remembers that a write of which nobody knew did arrive.
-    pub(super) fn note_write_arrived(&self) {
+    pub fn note_write_arrived(&self) {
         self.run.mark_written();
     }
 
     /// A reason, with the organisation that it is about if one was named.
-    pub(super) fn prefix_organisation(&self, reason: &str) -> String {
+    pub fn prefix_organisation(&self, reason: &str) -> String {
         match &self.named {
             Some(name) => format!("organisation {name}: {reason}"),
             None => reason.to_owned(),
         }
+    }
+}
+
+/// The request that failed.
+pub fn failure_of(error: WriteError) -> HttpError {
+    match error {
+        WriteError::Content(failure)
+        | WriteError::Duplicate(failure)
+        | WriteError::Gone(failure)
+        | WriteError::Denied(failure)
+        | WriteError::Unclear(failure) => failure,
     }
 }
 

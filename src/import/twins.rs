@@ -18,7 +18,6 @@ use crate::thehive::wire::{Alert, Observable};
 /// touched; and else the one that was created last, as TheHive 4 itself chooses when it cleans up
 /// (`AlertIntegrityCheck` in its `AlertSrv.scala`). Whoever created the last one is most likely
 /// still at work on it.
-#[must_use]
 pub fn choose_alert(
     alerts: impl IntoIterator<Item = Alert>,
     event: &Uuid,
@@ -46,7 +45,6 @@ fn parse_id(id: &str) -> Option<u64> {
 /// True for an alert to which a person did something that TheHive shows: it is in a case, read,
 /// assigned, closed, has custom fields, updates are switched off, somebody else changed it last, or
 /// a field is not as this program wrote it.
-#[must_use]
 pub fn is_touched(alert: &Alert, event: &Uuid, users: &Users) -> bool {
     let has_custom_fields = match &alert.custom_fields {
         serde_json::Value::Array(fields) => !fields.is_empty(),
@@ -72,7 +70,6 @@ pub fn is_touched(alert: &Alert, event: &Uuid, users: &Users) -> bool {
 
 /// True if an alert may be removed for the sake of another: it is ours, no person touched it, and
 /// it has no tag that the other lacks. Its observables are asked for [`can_remove_observable`].
-#[must_use]
 pub fn can_remove_alert(alert: &Alert, kept: &Alert, event: &Uuid, users: &Users) -> bool {
     let is_ours = |tag: &str| {
         Tlp::from_tag(tag).is_some()
@@ -87,7 +84,6 @@ pub fn can_remove_alert(alert: &Alert, kept: &Alert, event: &Uuid, users: &Users
 }
 
 /// True for an observable that may go with its alert, or as a double: no person touched it.
-#[must_use]
 pub fn can_remove_observable(observable: &Observable, users: &Users) -> bool {
     observable_diff::is_ours(observable, users) && !observable.sighted
 }
@@ -100,18 +96,32 @@ pub fn find_duplicates<'o>(
     key: impl Fn(&Observable) -> (String, String),
 ) -> Vec<&'o Observable> {
     let mut groups: HashMap<(String, String), Vec<&Observable>> = HashMap::new();
-    for one in observables {
-        groups.entry(key(one)).or_default().push(one);
+    for observable in observables {
+        groups.entry(key(observable)).or_default().push(observable);
     }
     let mut all = Vec::new();
     for mut group in groups.into_values() {
-        let is_kept = group.iter().any(|one| !can_remove_observable(one, users));
-        group.retain(|one| can_remove_observable(one, users));
-        group.sort_by_key(|one| (one.created_at, parse_id(&one.id), &one.id));
+        let is_kept = group
+            .iter()
+            .any(|observable| !can_remove_observable(observable, users));
+        group.retain(|observable| can_remove_observable(observable, users));
+        group.sort_by_key(|observable| {
+            (
+                observable.created_at,
+                parse_id(&observable.id),
+                &observable.id,
+            )
+        });
         all.extend(group.into_iter().skip(usize::from(!is_kept)));
     }
 
-    all.sort_by_key(|one| (one.created_at, parse_id(&one.id), &one.id));
+    all.sort_by_key(|observable| {
+        (
+            observable.created_at,
+            parse_id(&observable.id),
+            &observable.id,
+        )
+    });
 
     all
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::alert_diff;
 use super::mapping;
 use super::sync::{ConnectionImport, PAGE, event_of_alert};
-use super::target::AlertTarget;
+use super::target::{AlertTarget, failure_of};
 use super::twins;
 use crate::text::format_count;
 use crate::thehive::WriteError;
@@ -21,17 +21,17 @@ use crate::worker;
 /// Alerts named in a warning.
 const NAMED: usize = 3;
 
-/// The events of which there may be several alerts, by the desk's number.
-#[derive(Debug, Default)]
-pub(super) struct Suspects(Mutex<BTreeSet<(usize, Uuid)>>);
+/// The events of which there may be several alerts, by the target's number.
+#[derive(Default)]
+pub struct Suspects(Mutex<BTreeSet<(usize, Uuid)>>);
 
 impl Suspects {
     /// Takes note of an event.
-    pub(super) fn note(&self, desk: usize, event: Uuid) {
+    pub fn note(&self, target: usize, event: Uuid) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert((desk, event));
+            .insert((target, event));
     }
 
     fn take(&self) -> BTreeSet<(usize, Uuid)> {
@@ -41,7 +41,7 @@ impl Suspects {
 
 /// What became of the twins, in words for each.
 #[derive(Default)]
-struct Told {
+struct Removals {
     removed: Vec<String>,
     stay: Vec<String>,
 }
@@ -49,22 +49,18 @@ struct Told {
 impl ConnectionImport<'_> {
     /// Looks whether the alerts that this run made, and those that were listed twice, are alone;
     /// removes what is too much.
-    pub(super) fn remove_twins(&self) {
+    pub fn remove_twins(&self) {
         let suspects = self.suspects.take();
         if self.dry_run || suspects.is_empty() || self.network.clock().is_near_the_end() {
             return;
         }
-        let mut told = Told::default();
+        let mut removals = Removals::default();
 
-        for (number, desk) in self.desks.iter().enumerate() {
-            let events: Vec<Uuid> = suspects
-                .iter()
-                .filter(|(of, _)| *of == number)
-                .map(|(_, event)| *event)
-                .collect();
-
+        for (number, target) in self.targets.iter().enumerate() {
+            let events = suspects.iter().filter(|(index, _)| *index == number);
+            let events: Vec<Uuid> = events.map(|(_, event)| *event).collect();
             for events in events.chunks(PAGE) {
-                if let Err(error) = self.remove_twins_of(desk, events, &mut told) {
+                if let Err(error) = self.remove_twins_of(target, events, &mut removals) {
                     let reason = worker::error_line(&error);
                     self.part.warn(format!(
                         "it is not known whether another import made the same alerts: {reason}"
@@ -73,44 +69,40 @@ impl ConnectionImport<'_> {
             }
         }
 
-        let say = |all: &[String], one, many, how: &str| {
-            if !all.is_empty() {
-                let named = all
-                    .iter()
-                    .take(NAMED)
-                    .map(String::as_str)
-                    .collect::<Vec<_>>()
-                    .join(", ");
-
-                let more = if all.len() > NAMED { ", …" } else { "" };
-                self.part.warn(format!(
-                    "{} {how}: {named}{more}",
-                    format_count(all.len() as u64, one, many)
-                ));
-            }
-        };
-
-        say(
-            &told.removed,
-            "alert was",
-            "alerts were",
+        self.warn_of_twins(
+            &removals.removed,
+            ["alert was", "alerts were"],
             "there twice, made by two imports at once or by a write that was not answered, and \
              removed again",
         );
-
-        say(
-            &told.stay,
-            "alert is",
-            "alerts are",
+        self.warn_of_twins(
+            &removals.stay,
+            ["alert is", "alerts are"],
             "there beside another one of the same event, and not removed",
         );
     }
 
-    fn remove_twins_of(&self, desk: &AlertTarget, events: &[Uuid], told: &mut Told) -> Result<()> {
+    fn warn_of_twins(&self, alerts: &[String], [one, several]: [&str; 2], what: &str) {
+        if alerts.is_empty() {
+            return;
+        }
+        let number = format_count(alerts.len() as u64, one, several);
+        let named: Vec<&str> = alerts.iter().take(NAMED).map(String::as_str).collect();
+        let more = if alerts.len() > NAMED { ", …" } else { "" };
+        let named = named.join(", ");
+        self.part.warn(format!("{number} {what}: {named}{more}"));
+    }
+
+    fn remove_twins_of(
+        &self,
+        target: &AlertTarget,
+        events: &[Uuid],
+        removals: &mut Removals,
+    ) -> Result<()> {
         let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
-        for alert in desk.hive.fetch_alerts_of_events(&source, events)?.0 {
-            let event = event_of_alert(&alert).filter(|_| desk.users.has(&alert.created_by));
+        for alert in target.client.fetch_alerts_of_events(&source, events)?.0 {
+            let event = event_of_alert(&alert).filter(|_| target.users.has(&alert.created_by));
             event
                 .into_iter()
                 .for_each(|event| *of_events.entry(event).or_default() += 1);
@@ -118,19 +110,19 @@ impl ConnectionImport<'_> {
 
         for (event, _) in of_events.into_iter().filter(|(_, number)| *number > 1) {
             // It may have changed since they were listed.
-            let mut alerts = desk.hive.fetch_alerts_of_event(&source, &event)?;
-            let Some(kept) = twins::choose_alert(alerts.clone(), &event, &desk.users) else {
+            let mut alerts = target.client.fetch_alerts_of_event(&source, &event)?;
+            let Some(kept) = twins::choose_alert(alerts.clone(), &event, &target.users) else {
                 continue;
             };
-            alerts.retain(|alert| alert.id != kept.id && desk.users.has(&alert.created_by));
+            alerts.retain(|alert| alert.id != kept.id && target.users.has(&alert.created_by));
 
             for alert in alerts {
-                match self.remove(desk, &event, (&alert, &kept))? {
-                    None => told.removed.push(format!(
+                match self.remove(target, &event, (&alert, &kept))? {
+                    None => removals.removed.push(format!(
                         "{} of event {event}, of which {} stays",
                         alert.id, kept.id
                     )),
-                    Some(why) => told
+                    Some(why) => removals
                         .stay
                         .push(format!("{} of event {event} ({why})", alert.id)),
                 }
@@ -143,40 +135,33 @@ impl ConnectionImport<'_> {
     /// Removes an alert for the sake of another, or says why not.
     fn remove(
         &self,
-        desk: &AlertTarget,
+        target: &AlertTarget,
         event: &Uuid,
         (alert, kept): (&Alert, &Alert),
     ) -> Result<Option<String>> {
-        let is_complete = alert_diff::known_state(kept, event, &desk.users)
+        let is_complete = alert_diff::known_state(kept, event, &target.users)
             .is_some_and(|state| state.is_complete);
         if !is_complete {
             return Ok(Some(format!("{} is not complete yet", kept.id)));
         }
-        let mut may_go = twins::can_remove_alert(alert, kept, event, &desk.users);
+        let mut may_go = twins::can_remove_alert(alert, kept, event, &target.users);
         if may_go {
-            desk.hive.for_each_observable(&alert.id, &mut |one| {
-                may_go &= twins::can_remove_observable(&one, &desk.users);
-                Ok(())
-            })?;
+            target
+                .client
+                .for_each_observable(&alert.id, &mut |observable| {
+                    may_go &= twins::can_remove_observable(&observable, &target.users);
+                    Ok(())
+                })?;
         }
 
         if !may_go {
             return Ok(Some("somebody worked on it".to_owned()));
         }
 
-        Ok(
-            match desk
-                .write(self.part, |hive| hive.delete_alert(&alert.id))
-                .map_err(WriteError::from_http_error)
-            {
-                Ok(()) | Err(WriteError::Gone(_)) => None,
-                Err(
-                    WriteError::Content(failure)
-                    | WriteError::Duplicate(failure)
-                    | WriteError::Denied(failure)
-                    | WriteError::Unclear(failure),
-                ) => Some(failure.to_string()),
-            },
-        )
+        let done = target.write(self.part, |client| client.delete_alert(&alert.id));
+        Ok(match done.map_err(WriteError::from_http_error) {
+            Ok(()) | Err(WriteError::Gone(_)) => None,
+            Err(error) => Some(failure_of(error).to_string()),
+        })
     }
 }

@@ -9,9 +9,10 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::mapping;
+use super::event_import::ImportTask;
 use super::sync::{ConnectionImport, ListState, event_of_alert};
 use super::twins;
+use super::{mapping, reporting};
 use crate::json::Element;
 use crate::misp::IndexEntry;
 use crate::misp::wire::Event;
@@ -26,8 +27,8 @@ const EDITED: &str = "being edited (not published at the moment)";
 
 /// The alerts of events that are gone.
 #[derive(Default)]
-pub(super) struct MissingEvents {
-    /// By event: the desk's number and the alert.
+pub struct MissingEvents {
+    /// By event: the target's number and the alert.
     alerts: BTreeMap<Uuid, Vec<(usize, Alert)>>,
     /// Events that were asked for, gone or not.
     asked: BTreeSet<Uuid>,
@@ -38,7 +39,7 @@ impl ConnectionImport<'_> {
     ///
     /// # Errors
     /// What stopped the reading.
-    pub(super) fn check_unlisted_alerts(
+    pub fn check_unlisted_alerts(
         &self,
         listing: &mut ListState<'_>,
         since: i64,
@@ -46,11 +47,12 @@ impl ConnectionImport<'_> {
         let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut gone = MissingEvents::default();
 
-        for (number, desk) in self.desks.iter().enumerate() {
+        for (number, target) in self.targets.iter().enumerate() {
             let mut first = String::new();
             for page in 0.. {
                 let alerts =
-                    desk.hive
+                    target
+                        .client
                         .fetch_alerts_since(&source, since.saturating_mul(1_000), page)?;
                 let is_last = alerts.len() < ALERTS_PAGE;
                 let alerts = self.keep_readable_alerts(alerts);
@@ -94,45 +96,29 @@ impl ConnectionImport<'_> {
     fn check_alert_page(
         &self,
         listing: &mut ListState<'_>,
-        desk: usize,
+        target: usize,
         alerts: Vec<Alert>,
         gone: &mut MissingEvents,
     ) -> Result<()> {
-        let MissingEvents {
-            alerts: gone,
-            asked,
-        } = gone;
-        let mut unknown: BTreeMap<Uuid, Alert> = BTreeMap::new();
         // An alert that somebody else created may name any event.
-        let is_ours = |alert: &Alert| {
-            self.desks
-                .get(desk)
-                .is_some_and(|desk| desk.users.has(&alert.created_by))
-        };
-
-        for alert in alerts.into_iter().filter(is_ours) {
-            let Some(uuid) = event_of_alert(&alert) else {
-                continue;
-            };
-            let is_gone = gone.contains_key(&uuid);
-            if is_gone || !listing.handled.contains(&uuid) {
-                unknown.insert(uuid, alert);
-            }
-        }
-
-        let uuids: Vec<Uuid> = unknown
-            .keys()
-            .filter(|uuid| !gone.contains_key(*uuid))
-            .copied()
+        let users = self.targets.get(target).map(|target| &target.users);
+        let is_ours = |alert: &Alert| users.is_some_and(|users| users.has(&alert.created_by));
+        let is_unknown =
+            |uuid: &Uuid| gone.alerts.contains_key(uuid) || !listing.handled.contains(uuid);
+        let mut unknown: BTreeMap<Uuid, Alert> = alerts
+            .into_iter()
+            .filter(is_ours)
+            .filter_map(|alert| Some((event_of_alert(&alert)?, alert)))
+            .filter(|(uuid, _)| is_unknown(uuid))
             .collect();
 
-        let there = if uuids.is_empty() {
-            Vec::new()
-        } else {
-            self.misp.fetch_index_entries(&uuids)?
+        let is_asked = |uuid: &&Uuid| !gone.alerts.contains_key(*uuid);
+        let uuids: Vec<Uuid> = unknown.keys().filter(is_asked).copied().collect();
+        let there = match uuids.is_empty() {
+            true => Vec::new(),
+            false => self.misp.fetch_index_entries(&uuids)?,
         };
-
-        asked.extend(&uuids);
+        gone.asked.extend(&uuids);
 
         for (uuid, event) in there {
             if unknown.remove(&uuid).is_none() {
@@ -142,12 +128,8 @@ impl ConnectionImport<'_> {
                 listing.handled.insert(uuid);
                 self.part.count_fetched(ItemKind::Events, 1);
 
-                self.record_unread_event(
-                    u64::MAX,
-                    &event,
-                    &uuid,
-                    &Verdict::Skipped(EDITED.to_owned()),
-                );
+                let task = ImportTask::new(u64::MAX, 0, Box::new(event), uuid);
+                self.record_unread_event(&task, Verdict::Skipped(EDITED.to_owned()));
             } else {
                 self.handle_listed_event(listing, IndexEntry::Event(Box::new(event), uuid))?;
             }
@@ -157,7 +139,7 @@ impl ConnectionImport<'_> {
             if listing.handled.insert(uuid) {
                 self.part.count_fetched(ItemKind::Events, 1);
             }
-            gone.entry(uuid).or_default().push((desk, alert));
+            gone.alerts.entry(uuid).or_default().push((target, alert));
         }
 
         Ok(())
@@ -165,7 +147,7 @@ impl ConnectionImport<'_> {
 
     /// Reports the events that are gone, and tags their alerts if that is wanted. If very many are
     /// gone at once, it is more likely that they are hidden from us for a while, so none is tagged.
-    pub(super) fn report_missing_events(&self, gone: MissingEvents) {
+    pub fn report_missing_events(&self, gone: MissingEvents) {
         const FEW: usize = 3;
 
         let MissingEvents {
@@ -194,29 +176,23 @@ impl ConnectionImport<'_> {
                 true => self.tag(&uuid, &alerts),
                 false => Verdict::Skipped(GONE.to_owned()),
             };
-            if let Verdict::Failed(reason) = &verdict {
-                self.part.add_failure(format!("event {uuid}: {reason}"));
-            }
-            self.part.record(ItemKind::Events, &verdict, 1);
-            let mut event = Event::default();
-            event.info = title;
-            let link = alerts
-                .first()
-                .and_then(|(desk, alert)| Some(self.desks.get(*desk)?.hive.alert_link(&alert.id)));
+            let link = alerts.first();
+            let link = link.and_then(|(target, alert)| self.alert_link(*target, alert));
             let reason = verdict
                 .reason()
                 .unwrap_or("gone from MISP: the alert is tagged")
                 .to_owned();
-            let line = self.build_event_row(&event, &uuid, &verdict, None);
-
-            self.part.show_event(EventRow {
+            let mut event = Event::default();
+            event.info = title;
+            let task = ImportTask::new(u64::MAX, 0, Box::new(event), uuid);
+            let row = EventRow {
                 alert: link,
                 reason: Some(reason),
                 tlp: String::new(),
                 threat_level: String::new(),
-                place: u64::MAX,
-                ..line
-            });
+                ..self.build_event_row(&task, &verdict, None)
+            };
+            reporting::record_event(self.part, &verdict, row);
         }
     }
 
@@ -224,13 +200,13 @@ impl ConnectionImport<'_> {
         let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut verdict = Verdict::Skipped(GONE.to_owned());
 
-        for (desk, _) in alerts {
-            let Some(desk) = self.desks.get(*desk).copied() else {
+        for (target, _) in alerts {
+            let Some(target) = self.targets.get(*target).copied() else {
                 continue;
             };
             // Much time may have passed since it was listed.
-            let alert = match desk.hive.fetch_alerts_of_event(&source, uuid) {
-                Ok(alerts) => twins::choose_alert(alerts, uuid, &desk.users),
+            let alert = match target.client.fetch_alerts_of_event(&source, uuid) {
+                Ok(alerts) => twins::choose_alert(alerts, uuid, &target.users),
                 Err(error) => return Verdict::Failed(worker::error_line(&error)),
             };
             let Some(alert) = alert else { continue };
@@ -238,7 +214,7 @@ impl ConnectionImport<'_> {
                 continue;
             }
 
-            let body = match desk.is_five {
+            let body = match target.is_five {
                 true => json!({"addTags": [WITHDRAWN]}),
                 false => {
                     json!({"tags": alert.tags.iter().map(String::as_str).chain([WITHDRAWN]).collect::<Vec<_>>()})
@@ -247,7 +223,7 @@ impl ConnectionImport<'_> {
 
             let tagged = match self.dry_run {
                 true => Ok(()),
-                false => desk.write(self.part, |hive| hive.change_alert(&alert.id, &body)),
+                false => target.write(self.part, |client| client.change_alert(&alert.id, &body)),
             };
             match tagged {
                 Ok(()) => verdict = Verdict::Updated,

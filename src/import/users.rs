@@ -3,12 +3,10 @@
 //! users created it. Pure.
 
 /// The logins of the import's own users in TheHive.
-#[derive(Clone, Debug, Default)]
 pub struct Users(Vec<String>);
 
 impl Users {
     /// The user of the API key, and those of earlier keys.
-    #[must_use]
     pub fn new(login: &str, former: &[String]) -> Self {
         let all = std::iter::once(login)
             .chain(former.iter().map(String::as_str))
@@ -21,7 +19,6 @@ impl Users {
     }
 
     /// True if one of them has this login. TheHive stores logins in lower case.
-    #[must_use]
     pub fn has(&self, login: &str) -> bool {
         self.0.iter().any(|known| known.eq_ignore_ascii_case(login))
     }

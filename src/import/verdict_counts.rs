@@ -7,10 +7,9 @@ use crate::report::ledger::{ItemKind, Verdict};
 use crate::text::format_count;
 
 /// Verdicts, each with the number of items that have it.
-#[derive(Debug, Default)]
-pub(super) struct VerdictCounts(Vec<Entry>);
+#[derive(Default)]
+pub struct VerdictCounts(Vec<Entry>);
 
-#[derive(Debug)]
 struct Entry {
     item: ItemKind,
     verdict: Verdict,
@@ -21,7 +20,7 @@ struct Entry {
 
 impl VerdictCounts {
     /// Counts items with a verdict. `value` names the first of them that failed for this reason.
-    pub(super) fn count_items(
+    pub fn count_items(
         &mut self,
         item: ItemKind,
         verdict: Verdict,
@@ -53,7 +52,7 @@ impl VerdictCounts {
 
     /// Writes what was counted into the ledger, each verdict as `of` makes it. Files that failed
     /// are named already.
-    pub(super) fn record(
+    pub fn record(
         &mut self,
         part: &ConnectionReporter,
         event: &Uuid,

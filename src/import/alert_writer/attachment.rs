@@ -1,23 +1,18 @@
-//! A file put into an alert: looked for, and only if it is not there read from MISP, checked, and
-//! sent. One file is held at a time, in memory alone.
+//! A file put into an alert: only if it is not there it is read from MISP, checked, and sent. One
+//! file is held at a time, in memory alone.
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
 
 use anyhow::{Result, bail};
 
-use super::reconcile::Doubt;
-use super::{ATTEMPTS, AlertWriter, FULL};
+use super::AlertWriter;
 use crate::http::{FormFile, HttpError, HttpErrorKind};
-use crate::import::alert_diff::tlp_number;
 use crate::import::attachments::AlertFileDraft;
-use crate::import::mapping::ObservableDraft;
-use crate::import::observable_diff::{self, ObservableAction};
 use crate::import::options::Settings;
 use crate::misp::Misp;
 use crate::report::ledger::Verdict;
 use crate::sample;
-use crate::thehive::wire::Observable;
-use crate::thehive::{AddResult, FILE, FileUpload, Holder, ObservableBatch, TheHive, WriteError};
+use crate::thehive::{AddResult, FileUpload, Holder, ObservableBatch, WriteError};
 use crate::worker;
 
 /// What a zip adds to its file at most, in bytes, beside a thousandth: its directory, and names.
@@ -25,37 +20,59 @@ const ZIP: u64 = 64 << 10;
 
 /// A file on its way from MISP to the alerts of one event: read when the first of them lacks it,
 /// and once.
-pub(in crate::import) struct AttachmentTransfer<'c> {
-    pub(in crate::import) misp: &'c Misp,
-    pub(in crate::import) file: &'c AlertFileDraft,
-    pub(in crate::import) settings: &'c Settings,
+pub struct AttachmentTransfer<'c> {
+    misp: &'c Misp,
+    pub file: &'c AlertFileDraft,
+    settings: &'c Settings,
     /// The event is read in several chunks, which may have the same file.
-    pub(in crate::import) is_part: bool,
-    pub(in crate::import) came: Option<Result<DownloadedFile, DownloadFailure>>,
+    pub is_part: bool,
+    came: OnceCell<Result<DownloadedFile, DownloadFailure>>,
 }
 
 /// A file as it came.
-pub(in crate::import) struct DownloadedFile {
+pub struct DownloadedFile {
     bytes: Vec<u8>,
     sha256: String,
     md5: String,
 }
 
 /// Why there is no file.
-#[derive(Clone, Debug)]
-pub(in crate::import) struct DownloadFailure {
-    verdict: Verdict,
+pub struct DownloadFailure {
+    pub verdict: Verdict,
     /// It would be the same next time.
-    is_final: bool,
+    pub is_final: bool,
 }
 
-impl AttachmentTransfer<'_> {
-    fn get_or_download(&mut self) -> Result<&DownloadedFile, &DownloadFailure> {
-        let came = match self.came.take() {
-            Some(came) => came,
-            None => self.download(),
-        };
-        self.came.insert(came).as_ref()
+impl<'c> AttachmentTransfer<'c> {
+    pub fn new(
+        misp: &'c Misp,
+        file: &'c AlertFileDraft,
+        settings: &'c Settings,
+        is_part: bool,
+    ) -> Self {
+        Self {
+            misp,
+            file,
+            settings,
+            is_part,
+            came: OnceCell::new(),
+        }
+    }
+
+    /// True once MISP was asked for it.
+    pub fn is_read(&self) -> bool {
+        self.came.get().is_some()
+    }
+
+    /// The file, read when it is first wanted.
+    pub fn content(&self) -> Result<&DownloadedFile, &DownloadFailure> {
+        self.came.get_or_init(|| self.download()).as_ref()
+    }
+
+    /// What it is known by, if it was read.
+    pub fn sha256(&self) -> Option<String> {
+        let came = self.came.get()?.as_ref().ok()?;
+        Some(came.sha256.clone())
     }
 
     fn download(&self) -> Result<DownloadedFile, DownloadFailure> {
@@ -139,324 +156,58 @@ impl AttachmentTransfer<'_> {
     }
 }
 
-/// What an alert has of files.
-#[derive(Default)]
-pub(super) struct Files {
-    /// As TheHive last answered; none if it has to be asked.
-    there: Option<Vec<Observable>>,
-    is_looked_at: bool,
-    /// By what those are known that were written since.
-    written: HashSet<String>,
-}
-
-/// How far an attempt came.
-enum Attempt {
-    Over(Verdict),
-    /// What became of it is to be looked at.
-    Unclear(Doubt),
-}
-
 /// A file of so many bytes takes TheHive as long as a value.
 const BYTES_OF_A_VALUE: usize = 256 << 10;
 
 impl AlertWriter<'_> {
-    /// Puts a file in.
-    pub(in crate::import) fn write_file(
-        &mut self,
-        content: &mut AttachmentTransfer<'_>,
-    ) -> Verdict {
-        if let Some(reason) = &self.stopped {
-            return Verdict::Failed(reason.clone());
-        }
-        if !self.desk.types.data_types.has(FILE) {
-            return Verdict::Skipped("TheHive has no observable type for files".to_owned());
-        }
-        let verdict = self.try_write_file(content).unwrap_or_else(|error| {
-            let reason = self.desk.prefix_organisation(&worker::error_line(&error));
-            self.stopped = Some(reason.clone());
-            Verdict::Failed(reason)
-        });
-
-        if verdict == Verdict::Created {
-            self.note_return(&content.file.observable);
-        }
-
-        verdict
-    }
-
-    fn try_write_file(&mut self, content: &mut AttachmentTransfer<'_>) -> Result<Verdict> {
-        let Some(id) = self.alert.as_ref().map(|alert| alert.id.clone()) else {
-            return Ok(Verdict::Created);
-        };
-        let (mut sent, mut why) = (None, String::new());
-
-        for _ in 0..ATTEMPTS {
-            self.common.ensure_time_left()?;
-            match self.attempt_write(&id, content, &mut sent)? {
-                Attempt::Over(verdict) => return Ok(verdict),
-                Attempt::Unclear(doubt) => {
-                    self.files.there = None;
-                    let sha256 = content
-                        .get_or_download()
-                        .ok()
-                        .map(|came| came.sha256.clone());
-
-                    let is_there = |files: &Vec<Observable>| {
-                        let has_it = |one: &Observable| {
-                            one.attachment
-                                .as_ref()
-                                .is_some_and(|it| it.sha256() == sha256)
-                        };
-
-                        sha256.is_some() && files.iter().any(has_it)
-                    };
-
-                    if self
-                        .reconcile(
-                            &doubt,
-                            |hand| hand.desk.hive.fetch_file_observables(&id),
-                            is_there,
-                        )?
-                        .is_none()
-                    {
-                        why = doubt.describe_unsettled();
-                        break;
-                    }
-                    why = doubt.reason;
-                }
-            }
-        }
-
-        self.is_open = true;
-
-        Ok(Verdict::Failed(format!("not verified: {why}")))
-    }
-
-    fn attempt_write(
+    /// Sends a file, with what `named` says of it. Gives as how many values it counts.
+    pub fn upload(
         &mut self,
         id: &str,
-        content: &mut AttachmentTransfer<'_>,
-        sent: &mut Option<Verdict>,
-    ) -> Result<Attempt> {
-        let file = content.file;
-        if let Some(known) = self.find_file(id, file.file_key(), |one| file.is_same_file(one))? {
-            let is_again = content.is_part || file.is_shared(&known);
-            return self.update_existing_file(file, &known, is_again, sent);
-        }
-        if self.room == Some(0) {
-            self.left_out += 1;
-            self.is_open = true;
-            return Ok(Attempt::Over(Verdict::Skipped(FULL.to_owned())));
-        }
-
-        if self.common.dry_run {
-            self.is_changed = true;
-            self.note_added(1);
-            return Ok(Attempt::Over(Verdict::Created));
-        }
-
-        let sha256 = match content.get_or_download() {
-            Ok(came) => came.sha256.clone(),
-            Err(missing) => {
-                self.is_open |= !missing.is_final;
-                return Ok(Attempt::Over(missing.verdict.clone()));
-            }
-        };
-
-        let has_it = |one: &Observable| {
-            one.attachment
-                .as_ref()
-                .is_some_and(|it| it.sha256().as_ref() == Some(&sha256))
-        };
-
-        match self.find_file(id, &sha256, has_it)? {
-            // Somebody else's, or that of another attribute: this one adds to it.
-            Some(known) => self.update_existing_file(file, &known, true, sent),
-            None => self.upload_file(id, content, sent),
-        }
-    }
-
-    /// The file of the alert that fits, as it is now. `name` is one by which it would be known if
-    /// this run wrote it.
-    fn find_file(
-        &mut self,
-        id: &str,
-        name: &str,
-        fits: impl Fn(&Observable) -> bool,
-    ) -> Result<Option<Observable>> {
-        let files = &mut self.files;
-
-        let there = match files.there.take().filter(|_| !files.written.contains(name)) {
-            Some(there) => there,
-            // An alert that this run made has no files yet.
-            None if self.is_new && !files.is_looked_at => Vec::new(),
-            None => {
-                files.written.clear();
-                self.desk.hive.fetch_file_observables(id)?
-            }
-        };
-
-        files.is_looked_at = true;
-        let found = there
-            .iter()
-            .filter(|one| fits(one))
-            .max_by_key(|one| observable_diff::is_ours(one, &self.desk.users))
-            .cloned();
-
-        files.there = Some(there);
-
-        Ok(found)
-    }
-
-    /// Keeps what is there, or changes it to what is new of the attribute.
-    fn update_existing_file(
-        &mut self,
-        file: &AlertFileDraft,
-        known: &Observable,
-        is_again: bool,
-        sent: &mut Option<Verdict>,
-    ) -> Result<Attempt> {
-        let wanted = &file.observable;
-        let step = observable_diff::decide_action(
-            wanted,
-            Some(known),
-            &self.desk.users,
-            self.desk.scale,
-            is_again,
-        );
-
-        let ObservableAction::Change(body) = step else {
-            if observable_diff::is_kept_as_edited(
-                wanted,
-                known,
-                &self.desk.users,
-                self.desk.scale,
-                is_again,
-            ) {
-                self.kept.edited.note(&wanted.data);
-            }
-            let verdict = sent.take().unwrap_or(Verdict::Unchanged);
-            self.is_changed |= verdict != Verdict::Unchanged;
-            return Ok(Attempt::Over(verdict));
-        };
-
-        // What was looked at is not what is there from now on.
-        self.files.there = None;
-        let is_new_ioc = file.observable.ioc && !known.ioc && self.was_whole;
-        match self
-            .patch(&[&known.id], &body)
-            .map_err(WriteError::from_http_error)
-        {
-            Ok(()) => {
-                self.is_changed = true;
-                self.has_new_ioc |= is_new_ioc;
-                Ok(Attempt::Over(Verdict::Updated))
-            }
-
-            Err(WriteError::Content(failure) | WriteError::Duplicate(failure)) => {
-                Ok(Attempt::Over(Verdict::Failed(failure.to_string())))
-            }
-            Err(WriteError::Gone(_)) => Ok(Attempt::Unclear(Doubt::without_wait(
-                "it went in the meantime".to_owned(),
-            ))),
-            Err(WriteError::Denied(failure)) => Err(failure.into()),
-            Err(WriteError::Unclear(failure)) => {
-                *sent = Some(Verdict::Updated);
-                self.has_new_ioc |= is_new_ioc;
-                Ok(Attempt::Unclear(self.note_unclear_write(&failure, 1)))
-            }
-        }
-    }
-
-    /// The observable that a file is sent with; the file itself goes beside it.
-    fn file_batch(&self, file: &ObservableDraft) -> ObservableBatch {
-        ObservableBatch {
-            data_type: FILE.to_owned(),
-            data: Vec::new(),
-            tlp: tlp_number(file.tlp, self.desk.scale),
-            tags: file.tags.clone(),
-            message: file.message.clone(),
-            ioc: file.ioc,
-            pap: file.pap.number(),
-        }
-    }
-
-    fn upload_file(
-        &mut self,
-        id: &str,
-        content: &mut AttachmentTransfer<'_>,
-        sent: &mut Option<Verdict>,
-    ) -> Result<Attempt> {
-        let file = content.file;
-        let Ok(came) = content.get_or_download() else {
+        transfer: &AttachmentTransfer<'_>,
+        named: &ObservableBatch,
+    ) -> Result<(usize, Result<AddResult, WriteError>)> {
+        let Ok(came) = transfer.content() else {
             bail!("the file is not at hand")
         };
-
-        let group = self.file_batch(&file.observable);
-        let (form, password) = build_upload_form(file, came)?;
+        let (form, password) = build_upload_form(transfer.file, came)?;
         let values = 1 + came.bytes.len() / BYTES_OF_A_VALUE;
+        let group = ObservableBatch {
+            data: Vec::new(),
+            ..named.clone()
+        };
         let upload = Some(FileUpload {
             file: &form,
             zip_password: password,
         });
-        let to_case =
-            &|hive: &TheHive, case: &str| hive.add_observables(Holder::Case(case), &group, upload);
-        if let Some(doubt) = self.put_into_case(values, to_case)? {
-            return Ok(Attempt::Unclear(doubt));
+        self.put_into_case(values, &|client, case| {
+            client.add_observables(Holder::Case(case), &group, upload)
+        })?;
+
+        let files = self.files.take();
+        let done = self.write(|client| client.add_observables(Holder::Alert(id), &group, upload));
+        let done = done.map(|added| {
+            // TheHive may name it otherwise, and whatever is in a zip.
+            let data = &named.data;
+            let refused = added.refused.into_iter().map(|(_, refusal)| refusal);
+            let refusal = refused.max_by_key(|refusal| !refusal.is_duplicate());
+            AddResult {
+                there: data
+                    .iter()
+                    .filter(|_| !added.there.is_empty())
+                    .cloned()
+                    .collect(),
+                refused: data.iter().cloned().zip(refusal).collect(),
+            }
+        });
+        if done.as_ref().is_ok_and(|added| !added.there.is_empty()) {
+            // Only this one is to be asked for again.
+            self.files = files;
+            let names = [transfer.file.file_key(), &came.sha256, &came.md5];
+            self.written_files.extend(names.map(ToOwned::to_owned));
         }
-        let is_new_ioc = group.ioc && !self.is_new;
-        match self
-            .desk
-            .write(self.common.part, |hive| {
-                hive.add_observables(Holder::Alert(id), &group, upload)
-            })
-            .map_err(WriteError::from_http_error)
-        {
-            Ok(added) if !added.there.is_empty() => {
-                self.is_changed = true;
-                self.has_new_ioc |= is_new_ioc;
-                let DownloadedFile { sha256, md5, .. } = came;
-                self.note_added(1);
-                self.files
-                    .written
-                    .extend([file.file_key(), sha256, md5].map(ToOwned::to_owned));
-                Ok(Attempt::Over(Verdict::Created))
-            }
 
-            Ok(added) => Ok(judge_refusal(added)),
-
-            Err(WriteError::Content(failure)) => {
-                Ok(Attempt::Over(Verdict::Failed(failure.to_string())))
-            }
-            Err(WriteError::Duplicate(failure)) => {
-                Ok(Attempt::Unclear(Doubt::without_wait(failure.to_string())))
-            }
-            Err(WriteError::Denied(failure) | WriteError::Gone(failure)) => Err(failure.into()),
-            Err(WriteError::Unclear(failure)) => {
-                self.has_new_ioc |= is_new_ioc;
-                *sent = Some(Verdict::Created);
-                Ok(Attempt::Unclear(self.note_unclear_write(&failure, values)))
-            }
-        }
-    }
-}
-
-/// What becomes of a file that TheHive answers without taking it.
-fn judge_refusal(answer: AddResult) -> Attempt {
-    let refusal = answer
-        .refused
-        .into_iter()
-        .map(|(_, refusal)| refusal)
-        .find(|refusal| !refusal.is_duplicate());
-    let Some(refusal) = refusal else {
-        return Attempt::Unclear(Doubt::without_wait("TheHive did not store it".to_owned()));
-    };
-
-    let reason = format!("refused by TheHive: {}", refusal.message);
-    if refusal.is_final() {
-        Attempt::Over(Verdict::Failed(reason))
-    } else {
-        Attempt::Unclear(Doubt::without_wait(reason))
+        Ok((values, done))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::time;
 
 impl EventImport<'_> {
     /// Takes out reports that hold a secret of ours, and tells of those that are missing.
-    pub(super) fn filter_reports(&self, chunk: &mut Chunk) {
+    pub fn filter_reports(&self, chunk: &mut Chunk) {
         let (part, event) = (self.sync.part, self.task.uuid);
         let scrubber = part.run.scrubber();
         let before = chunk.reports.len();
@@ -41,17 +41,19 @@ impl EventImport<'_> {
 
     /// Says that it is not known which objects the attributes are in. Their tags follow with the
     /// next run that can read the objects.
-    pub(super) fn note_missing_objects(&mut self, why: &str) {
+    pub fn note_missing_objects(&mut self, why: &str) {
         let event = self.task.uuid;
         self.sync.part.warn(format!(
             "event {event}: its objects cannot be read, so that its observables have no tag that \
              says in which they are: {why}"
         ));
-        self.hands.iter_mut().for_each(AlertWriter::mark_incomplete);
+        self.writers
+            .iter_mut()
+            .for_each(AlertWriter::mark_incomplete);
     }
 
     /// Remembers the tags that cannot be read as the TLP or PAP that they are meant as.
-    pub(super) fn note_unreadable_tags<'t>(&mut self, tags: impl Iterator<Item = &'t str>) {
+    pub fn note_unreadable_tags<'t>(&mut self, tags: impl Iterator<Item = &'t str>) {
         const MOST: usize = 5;
 
         let room = MOST.saturating_sub(self.unreadable.len());
@@ -64,7 +66,7 @@ impl EventImport<'_> {
 
     /// Remarks what there is to remark once an event was read, and gives the number of tags that
     /// are words of this program.
-    pub(super) fn warn_about_event(&self, ends: &[AlertResult], is_whole: bool) -> u64 {
+    pub fn warn_about_event(&self, ends: &[AlertResult], is_whole: bool) -> u64 {
         let (event, part, head) = (self.task.uuid, self.sync.part, &self.task.event);
         self.warn_alert_full(ends);
         self.warn_kept_edits(ends);
@@ -132,16 +134,11 @@ impl EventImport<'_> {
 
     /// Attributes that MISP counts, whoever asks, and did not send: hidden from the key's user, or
     /// left out by a setting.
-    pub(super) fn count_not_shown(&self) -> u64 {
+    pub fn count_not_shown(&self) -> u64 {
         let count = match self.sync.misp {
-            Misp::Server(_) => self
-                .task
-                .event
-                .attribute_count
-                .and_then(|count| u64::try_from(count).ok()),
+            Misp::Server(_) => self.task.counted_attributes(),
             Misp::Feed(_) => None,
         };
-
         count.map_or(0, |count| {
             count.saturating_sub(self.attributes - self.deleted)
         })
@@ -178,9 +175,8 @@ impl EventImport<'_> {
         } in ends.iter().map(|end| &end.kept)
         {
             let fields = fields.iter().map(|field| field.as_str().to_owned());
-            let number = format_count(edited.number(), "observable", "observables");
-            let observables =
-                (edited.number() > 0).then(|| format!("{number} ({})", named(edited)));
+            let number = format_count(edited.number, "observable", "observables");
+            let observables = (edited.number > 0).then(|| format!("{number} ({})", named(edited)));
             let all: Vec<String> = fields.chain(observables).collect();
             if !all.is_empty() {
                 part.warn(format!(
@@ -190,8 +186,8 @@ impl EventImport<'_> {
                 ));
             }
 
-            if over.number() > 0 {
-                let number = format_count(over.number(), "observable", "observables");
+            if over.number > 0 {
+                let number = format_count(over.number, "observable", "observables");
                 part.warn(format!(
                     "event {event}: {number} left in the alert, though the event has no such \
                      thing any more, since somebody edited \
@@ -200,8 +196,8 @@ impl EventImport<'_> {
                 ));
             }
 
-            if back.number() > 0 {
-                let number = format_count(back.number(), "observable", "observables");
+            if back.number > 0 {
+                let number = format_count(back.number, "observable", "observables");
                 let put = if self.sync.dry_run {
                     "would be put"
                 } else {
@@ -221,7 +217,7 @@ impl EventImport<'_> {
     /// MISP counts an event's attributes whoever asks. If less than half of them came, they are
     /// hidden from us, or the answer is not what it seems: nothing may be concluded from what is
     /// missing.
-    pub(super) fn is_mostly_hidden(&self) -> bool {
+    pub fn is_mostly_hidden(&self) -> bool {
         let (came, count) = (
             self.attributes - self.deleted,
             self.task.event.attribute_count.unwrap_or(0),

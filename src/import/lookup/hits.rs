@@ -20,25 +20,25 @@ const SHOWN_TAGS: usize = 20;
 const MOST_MATCHES: usize = 10_000;
 
 /// The events that know a value.
-pub(super) type Events = BTreeMap<Uuid, EventHits>;
+pub type Events = BTreeMap<Uuid, EventHits>;
 
 /// What is known of one event.
-#[derive(Clone, Debug, Default)]
-pub(super) struct EventHits {
+#[derive(Default)]
+pub struct EventHits {
     /// Its attributes that have the value.
-    pub(super) attributes: u64,
+    pub attributes: u64,
     /// Those of them that are meant for detection.
-    pub(super) ids_attributes: u64,
+    pub ids_attributes: u64,
     /// True if one of them has it as it was looked up.
-    pub(super) is_same: bool,
+    pub is_same: bool,
     /// The first of them.
-    pub(super) matches: Vec<Match>,
+    pub matches: Vec<Match>,
     /// Why it could not be read, if so.
-    pub(super) unreadable: Option<String>,
+    pub unreadable: Option<String>,
 }
 
 /// What a search came upon so far.
-pub(super) struct HitCollector<'a> {
+pub struct HitCollector<'a> {
     part: &'a ConnectionReporter,
     events: Events,
     /// The heads of events that were read with their attributes.
@@ -49,7 +49,7 @@ pub(super) struct HitCollector<'a> {
 }
 
 impl<'a> HitCollector<'a> {
-    pub(super) fn new(part: &'a ConnectionReporter) -> Self {
+    pub fn new(part: &'a ConnectionReporter) -> Self {
         Self {
             part,
             events: Events::new(),
@@ -61,7 +61,7 @@ impl<'a> HitCollector<'a> {
     }
 
     /// Takes what the search came upon. A deleted attribute makes no event known.
-    pub(super) fn add_hit(&mut self, hit: Hit) {
+    pub fn add_hit(&mut self, hit: Hit) {
         let part = self.part;
         match hit {
             Hit::Attribute { attribute, .. } if attribute.deleted == Some(true) => {
@@ -163,12 +163,12 @@ impl<'a> HitCollector<'a> {
     }
 
     /// True if not all that it came upon could be understood, or kept.
-    pub(super) fn is_incomplete(&self) -> bool {
+    pub fn is_incomplete(&self) -> bool {
         self.beyond > 0 || self.is_flawed
     }
 
     /// The events, once the search is over, and the heads that came with them.
-    pub(super) fn finish(self) -> (Events, Vec<(Uuid, Event)>) {
+    pub fn finish(self) -> (Events, Vec<(Uuid, Event)>) {
         if self.beyond > 0 {
             self.part.warn(format!(
                 "the value is in more than {MOST_EVENTS} events: {} attributes of further events \

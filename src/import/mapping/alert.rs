@@ -27,7 +27,7 @@ const LONGEST_LINK: usize = 512;
 const NO_TITLE: &str = "(no title)";
 
 /// An alert as an event wants it, within the limits of every TheHive. Its type is always `misp`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlertDraft {
     /// The connection's name.
     pub source: String,
@@ -61,7 +61,7 @@ pub struct AlertDraft {
 
 /// How many tags that come with an event are words of this program: they would steer what becomes
 /// of its alert and of a case made of it, so none of them is passed on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct OwnTags {
     /// Of the event.
     pub event: u64,
@@ -71,7 +71,6 @@ pub struct OwnTags {
 
 impl OwnTags {
     /// All of them.
-    #[must_use]
     pub fn total(self) -> u64 {
         self.event.saturating_add(self.attributes)
     }
@@ -99,7 +98,6 @@ impl fmt::Display for OwnTags {
 
 impl AlertDraft {
     /// The alert as a report shows it, without observables yet.
-    #[must_use]
     pub fn to_report_alert(&self) -> Alert {
         Alert {
             kind: "misp",
@@ -133,14 +131,12 @@ fn shorten_description(description: &str) -> String {
 }
 
 /// The source of the alerts of a connection: its name, within TheHive's limit.
-#[must_use]
 pub fn source(connection: &str, scrubber: &Scrubber) -> String {
     shorten_name(connection, LONGEST_SOURCE, scrubber)
 }
 
 /// The alert of an event, with what its reports say. `of_attributes` of its attributes' tags are
 /// words of this program.
-#[must_use]
 pub fn draft_alert(
     event: &Event,
     uuid: &Uuid,

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::limits::shorten_name;
 use super::{OwnTags, reports};
 use crate::cortex::markdown::neutralise_line;
+use crate::import::event_filter::{Analysis, ThreatLevel, distribution_word};
 use crate::import::sync_state;
 use crate::misp::wire::{Event, Report};
 use crate::secret::Scrubber;
@@ -24,7 +25,7 @@ const NOTE: usize = 120;
 pub const MOMENTS: [&str; 2] = ["Changed", "Published"];
 
 /// The description of an event's alert.
-pub(super) fn description(
+pub fn description(
     event: &Event,
     uuid: &Uuid,
     reports: &[Report],
@@ -59,29 +60,9 @@ pub(super) fn description(
 }
 
 fn facts(event: &Event, uuid: &Uuid, scrubber: &Scrubber) -> String {
-    let analysis = match event.analysis {
-        Some(0) => "initial",
-        Some(1) => "ongoing",
-        Some(2) => "completed",
-        _ => "unknown",
-    };
-
-    let threat_level = match event.threat_level_id {
-        Some(1) => "high",
-        Some(2) => "medium",
-        Some(3) => "low",
-        _ => "undefined",
-    };
-
-    let distribution = match event.distribution {
-        Some(0) => "your organisation only",
-        Some(1) => "this community only",
-        Some(2) => "connected communities",
-        Some(3) => "all communities",
-        Some(4) => "sharing group",
-        _ => "unknown",
-    };
-
+    let analysis = Analysis::from_misp_number(event.analysis).map_or("unknown", Analysis::as_str);
+    let threat_level = ThreatLevel::word_of(event.threat_level_id);
+    let distribution = distribution_word(event.distribution);
     let moment = |label: &str, seconds: Option<i64>| {
         let seconds = seconds.filter(|seconds| *seconds > 0);
         seconds

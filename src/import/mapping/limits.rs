@@ -12,9 +12,9 @@ use crate::text::to_hex;
 /// The longest tag, in characters (`InputCreateAlert` in TheHive's OpenAPI).
 pub const LONGEST_TAG: usize = 128;
 /// The most tags of an alert or observable. TheHive names no limit, but people have to read them.
-pub(super) const MOST_TAGS: usize = 100;
+pub const MOST_TAGS: usize = 100;
 /// The longest description or comment that a report shows, in characters.
-pub(super) const LONGEST_SHOWN: usize = 2_000;
+pub const LONGEST_SHOWN: usize = 2_000;
 
 /// `~` and eight hex digits.
 const MARK: usize = 9;
@@ -22,11 +22,7 @@ const MARK: usize = 9;
 /// A name in one line, without hidden characters. One that is too long ends in `~` and the first
 /// eight hex digits of SHA-1 of the whole; secrets are cleaned out of it before, since a cut may
 /// leave half a secret. The limit counts as TheHive's JVM does: a character above U+FFFF is two.
-pub(super) fn shorten_name<'a>(
-    text: impl Into<Cow<'a, str>>,
-    most: usize,
-    scrubber: &Scrubber,
-) -> String {
+pub fn shorten_name<'a>(text: impl Into<Cow<'a, str>>, most: usize, scrubber: &Scrubber) -> String {
     let line = crate::text::clean_name(text.into());
     if is_within(&line, most) {
         return line;
@@ -44,12 +40,11 @@ pub(super) fn shorten_name<'a>(
 }
 
 /// True if a text has at most so many characters, as TheHive's JVM counts them.
-pub(super) fn is_within(text: &str, most: usize) -> bool {
+pub fn is_within(text: &str, most: usize) -> bool {
     text.len() <= most || text.encode_utf16().nth(most).is_none()
 }
 
 /// True for a tag that TheHive does not take whole.
-#[must_use]
 pub fn is_long_tag(tag: &str) -> bool {
     !is_within(tag, LONGEST_TAG) && !is_within(&crate::text::clean_name(tag.into()), LONGEST_TAG)
 }
@@ -65,7 +60,7 @@ fn utf16_prefix(text: &str, most: usize) -> &str {
 }
 
 /// A text of at most so many bytes, ending in the note if it had to be cut; cleaned before it is.
-pub(super) fn shorten_text(text: &str, most: usize, note: &str, scrubber: &Scrubber) -> String {
+pub fn shorten_text(text: &str, most: usize, note: &str, scrubber: &Scrubber) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
@@ -75,13 +70,13 @@ pub(super) fn shorten_text(text: &str, most: usize, note: &str, scrubber: &Scrub
 }
 
 /// Tags in order, none blank, none twice, each within TheHive's limit.
-pub(super) struct Tags<'a> {
-    pub(super) names: Vec<String>,
+pub struct Tags<'a> {
+    pub names: Vec<String>,
     scrubber: &'a Scrubber,
 }
 
 impl<'a> Tags<'a> {
-    pub(super) fn new(scrubber: &'a Scrubber) -> Self {
+    pub fn new(scrubber: &'a Scrubber) -> Self {
         Self {
             names: Vec::new(),
             scrubber,
@@ -89,12 +84,12 @@ impl<'a> Tags<'a> {
     }
 
     /// True once there are so many that no other finds room.
-    pub(super) fn is_full(&self, most: usize) -> bool {
+    pub fn is_full(&self, most: usize) -> bool {
         self.names.len() >= most
     }
 
     /// Adds a tag unless it is there, or there are so many already.
-    pub(super) fn add<'t>(&mut self, tag: impl Into<Cow<'t, str>>, most: usize) {
+    pub fn add<'t>(&mut self, tag: impl Into<Cow<'t, str>>, most: usize) {
         if self.is_full(most) {
             return;
         }

@@ -6,9 +6,9 @@ mod alert;
 mod description;
 mod limits;
 mod observable;
-#[cfg(test)]
-mod properties;
 mod reports;
+#[cfg(test)]
+mod tests;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,31 +27,24 @@ pub use observable::{
 
 /// What alerts and observables get beside what MISP says.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct AlertOptions {
     /// What an event without a TLP tag is taken for: `CLEAR`, `GREEN`, `AMBER`, `AMBER+STRICT` or
     /// `RED`.
-    #[serde(default = "amber")]
     pub default_tlp: Tlp,
     /// Tags added to every alert, such as `misp`.
-    #[serde(default)]
     pub alert_tags: Vec<String>,
     /// Tags added to every observable, such as `misp`.
-    #[serde(default)]
     pub observable_tags: Vec<String>,
     /// The case template that TheHive proposes when a case is made of an alert, such as
     /// `threat-intelligence`.
-    #[serde(default)]
     pub case_template: Option<String>,
-}
-
-fn amber() -> Tlp {
-    Tlp::Amber
 }
 
 impl Default for AlertOptions {
     fn default() -> Self {
         Self {
-            default_tlp: amber(),
+            default_tlp: Tlp::Amber,
             alert_tags: Vec::new(),
             observable_tags: Vec::new(),
             case_template: None,
@@ -60,7 +53,7 @@ impl Default for AlertOptions {
 }
 
 /// How far something may be passed on, and acted upon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Markings {
     /// TLP.
     pub tlp: Tlp,
@@ -76,7 +69,6 @@ const DEFAULT_PAP: Pap = Pap::Amber;
 
 impl Markings {
     /// Levels that an event says itself.
-    #[must_use]
     pub fn explicit(tlp: Tlp, pap: Pap) -> Self {
         Self {
             tlp,
@@ -88,24 +80,15 @@ impl Markings {
 
     /// Those of an event: the strictest of its tags, else the configured ones. A local tag, which
     /// the event's creator did not set, makes stricter and never laxer.
-    #[must_use]
     pub fn from_event(event: &Event, marks: &AlertOptions) -> Self {
         let all = || event.tags_with_local_flag();
-        let (tlp, pap) = (
-            strictest(all(), Tlp::from_tag),
-            strictest(all(), Pap::from_tag),
-        );
+        let (tlp, is_tlp_said) = combine(all(), Tlp::from_tag, marks.default_tlp, None);
+        let (pap, is_pap_said) = combine(all(), Pap::from_tag, DEFAULT_PAP, None);
         Self {
-            tlp: tlp
-                .0
-                .unwrap_or(marks.default_tlp)
-                .max(tlp.1.unwrap_or(Tlp::Clear)),
-            pap: pap
-                .0
-                .unwrap_or(DEFAULT_PAP)
-                .max(pap.1.unwrap_or(Pap::Clear)),
-            is_tlp_said: tlp.0.max(tlp.1).is_some(),
-            is_pap_said: pap.0.max(pap.1).is_some(),
+            tlp,
+            pap,
+            is_tlp_said,
+            is_pap_said,
         }
     }
 
@@ -115,25 +98,14 @@ impl Markings {
         if attribute.tags.is_empty() {
             return event;
         }
-        let (tlp, pap) = (
-            strictest(attribute.tags_with_local_flag(), Tlp::from_tag),
-            strictest(attribute.tags_with_local_flag(), Pap::from_tag),
-        );
-        let of_event = (
+        let all = || attribute.tags_with_local_flag();
+        let said = (
             event.is_tlp_said.then_some(event.tlp),
             event.is_pap_said.then_some(event.pap),
         );
         Self {
-            tlp: tlp
-                .0
-                .max(of_event.0.filter(|_| tlp.0.is_some()))
-                .unwrap_or(event.tlp)
-                .max(tlp.1.unwrap_or(Tlp::Clear)),
-            pap: pap
-                .0
-                .max(of_event.1.filter(|_| pap.0.is_some()))
-                .unwrap_or(event.pap)
-                .max(pap.1.unwrap_or(Pap::Clear)),
+            tlp: combine(all(), Tlp::from_tag, event.tlp, said.0).0,
+            pap: combine(all(), Pap::from_tag, event.pap, said.1).0,
             ..event
         }
     }
@@ -147,21 +119,27 @@ fn is_laxer(tag: &str, is_local: bool, holds: Markings) -> bool {
             || Pap::from_tag(tag).is_some_and(|pap| pap < holds.pap))
 }
 
-/// The strictest marking of the tags that are shared, and of those that are local.
-fn strictest<'t, L: Ord>(
+/// The strictest marking of the tags that are shared, and, if there is one, of what is said
+/// elsewhere; else the usual one. Local tags only make it stricter. Beside it whether a tag says one.
+fn combine<'t, L: Ord + Copy>(
     tags: impl Iterator<Item = (&'t str, bool)>,
     read: impl Fn(&str) -> Option<L>,
-) -> (Option<L>, Option<L>) {
+    usual: L,
+    said: Option<L>,
+) -> (L, bool) {
     let (mut shared, mut local) = (None, None);
     for (name, is_local) in tags {
-        let of = if is_local { &mut local } else { &mut shared };
-        *of = read(name).max(of.take());
+        let strictest = if is_local { &mut local } else { &mut shared };
+        *strictest = read(name).max(*strictest);
     }
-    (shared, local)
+    let own = shared.map_or(usual, |own| said.map_or(own, |said| own.max(said)));
+    (
+        local.map_or(own, |local| own.max(local)),
+        shared.max(local).is_some(),
+    )
 }
 
 /// Where an event was read: the connection's name, and the event's page if it has one.
-#[derive(Clone, Debug)]
 pub struct EventSource<'a> {
     /// The connection's name.
     pub connection: &'a str,

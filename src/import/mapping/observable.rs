@@ -35,7 +35,7 @@ const COMMAND: &str =
 const LONGEST_OBJECT: usize = 40;
 
 /// An observable as an attribute wants it, within the limits of every TheHive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ObservableDraft {
     /// TheHive's type.
     pub data_type: String,
@@ -58,7 +58,6 @@ pub struct ObservableDraft {
 
 impl ObservableDraft {
     /// The observable as a report shows it.
-    #[must_use]
     pub fn to_report_observable(&self, scrubber: &Scrubber) -> AlertObservable {
         AlertObservable {
             data_type: self.data_type.clone(),
@@ -106,21 +105,22 @@ pub fn draft_observables(
 
     let mut observables =
         types::to_observables(&input, data_types).map_err(|reason| reason.to_string())?;
-    observables.retain(|one| !is_blank(&one.data));
+    observables.retain(|observable| !is_blank(&observable.data));
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
     }
     let Markings { tlp, pap, .. } = Markings::from_attribute(attribute, *event);
     let mut wanted: Vec<ObservableDraft> = Vec::with_capacity(observables.len());
 
-    for one in observables {
-        let tags = tags(one.tags, attribute, within, setup);
-        let is_command = one.data_type == OF_COMMANDS && commands.is_command_like(&one.data);
-        let is_whole = is_within(&one.data, LONGEST_DATA) && !is_command;
+    for observable in observables {
+        let tags = tags(observable.tags, attribute, within, setup);
+        let is_command =
+            observable.data_type == OF_COMMANDS && commands.is_command_like(&observable.data);
+        let is_whole = is_within(&observable.data, LONGEST_DATA) && !is_command;
 
         let (data_type, data, message) = if is_whole {
             let message = quote_shortened(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber);
-            (one.data_type.into_owned(), one.data, message)
+            (observable.data_type.into_owned(), observable.data, message)
         } else {
             (
                 OF_COMMANDS.to_owned(),
@@ -155,7 +155,7 @@ pub fn draft_observables(
 }
 
 /// The file of an attribute as an observable: named by the attribute, with its comment, TLP, tags
-/// and flag. See [`crate::import::attachments`] for which attributes have one.
+/// and flag. `attachments.rs` says which attributes have one.
 pub fn draft_file(
     attribute: &Attribute,
     within: Option<(&str, &str)>,
@@ -227,9 +227,8 @@ fn build_stand_in(attribute: &Attribute, scrubber: &Scrubber) -> String {
 }
 
 /// True for an observable that stands for a value which is in its message.
-#[must_use]
-pub fn is_stand_in(one: &ObservableDraft) -> bool {
-    one.data_type == OF_COMMANDS && one.data.starts_with(STAND_IN)
+pub fn is_stand_in(observable: &ObservableDraft) -> bool {
+    observable.data_type == OF_COMMANDS && observable.data.starts_with(STAND_IN)
 }
 
 fn message_with_value(attribute: &Attribute, is_command: bool, scrubber: &Scrubber) -> String {
@@ -321,17 +320,17 @@ pub fn put_tag_first(tags: &mut Vec<String>, tag: String) {
 /// stricter TLP, and the first message that says something. Tags beyond the hundredth are left out.
 pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
     if first.tags.len() < MOST_TAGS && first.tags != second.tags {
-        let told = |data: String, tags| types::Observable {
+        let with_tags = |data: String, tags| types::Observable {
             data_type: first.data_type.clone().into(),
             data,
             tags,
         };
 
-        let mut merged = told(
+        let mut merged = with_tags(
             std::mem::take(&mut first.data),
             std::mem::take(&mut first.tags),
         );
-        merged.merge(told(String::new(), second.tags));
+        merged.merge(with_tags(String::new(), second.tags));
         (first.data, first.tags) = (merged.data, merged.tags);
         first.tags.truncate(MOST_TAGS);
     }
@@ -347,7 +346,6 @@ pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
 }
 
 /// An IOC as an artifact of the report.
-#[must_use]
 pub fn artifact(observable: &AlertObservable) -> Artifact {
     Artifact {
         data_type: observable.data_type.clone(),

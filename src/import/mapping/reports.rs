@@ -21,7 +21,7 @@ const LONGEST_LANGUAGE: usize = 20;
 
 /// The beginning of a report, as far as it fits into so many bytes, and whether that is all of it.
 /// The whole ends in a line end unless it is empty. Hidden characters go.
-pub(super) fn render_within(report: &str, most: usize) -> (String, bool) {
+pub fn render_within(report: &str, most: usize) -> (String, bool) {
     let report = &*text::clean_lines(report);
     let whole = render(report, most);
     if whole.len() <= most {
@@ -66,7 +66,7 @@ fn render(report: &str, most: usize) -> String {
 
 /// A line that nobody can take for the state line, whatever an editor may put around it: the state
 /// is no text of a report.
-pub(super) fn disarm_state_line(line: &str) -> String {
+pub fn disarm_state_line(line: &str) -> String {
     let is_around =
         |c: char| c.is_whitespace() || c == '\\' || !c.is_alphanumeric() && c != '[' && c != '&';
     let bare = line.trim_start_matches(is_around).replace('\\', "");

@@ -56,7 +56,11 @@ fn object_body(attributes: &[&AttributeDraft], bodies: Vec<Value>) -> Value {
     };
     let is_closed = attributes.iter().all(|one| one.is_closed);
     let mut body = request_bodies::object(&place.object, bodies);
-    json::set(&mut body, "distribution", json!(if is_closed { "0" } else { "5" }));
+    json::set(
+        &mut body,
+        "distribution",
+        json!(if is_closed { "0" } else { "5" }),
+    );
     body
 }
 

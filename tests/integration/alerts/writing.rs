@@ -6,6 +6,7 @@ mod calls;
 mod corpus;
 mod creating;
 pub(crate) mod desk;
+mod dry_runs;
 mod feeds;
 mod large;
 mod life;
