@@ -454,6 +454,7 @@ mod tests {
     /// The answers to: may it have been written, may it still run, will it be the same next time,
     /// will it never be shown, did the server break down, and the word for asking again.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn what_a_failure_means_is_told_by_its_cause() {
         let plain = |status| refusal(status, RefusalKind::Plain, Some(7));
         let named = |status| refusal(status, RefusalKind::Named("CreateError".into()), None);

@@ -2,7 +2,7 @@
 //! write → report, for each connection by itself. Without access to TheHive the alerts are only
 //! reported.
 
-mod alert_diff;
+pub mod alert_diff;
 mod alert_writer;
 mod attachments;
 mod attribute_filter;
@@ -29,7 +29,7 @@ mod target;
 mod twins;
 mod twins_removed;
 mod unlisted_alerts;
-mod users;
+pub mod users;
 mod verdict_counts;
 
 use std::sync::Mutex;

@@ -105,7 +105,7 @@ pub enum ListedPart<'a> {
     /// A part of it.
     Part(EventPart),
     /// It was read to its end, and its head is this. One without content has no beginning.
-    End(Event),
+    End(Box<Event>),
     /// An event cannot be read.
     Bad,
 }
@@ -123,7 +123,7 @@ pub fn read_events(
         "response" => source.visit_items(&mut |source| {
             source.visit_fields(&mut |key, source| match key {
                 "Event" => match read_event_object(source, on)? {
-                    Element::Good(event) => on(ListedPart::End(event)),
+                    Element::Good(event) => on(ListedPart::End(Box::new(event))),
                     Element::Bad(_) => on(ListedPart::Bad),
                 },
                 _ => source.skip_value(),

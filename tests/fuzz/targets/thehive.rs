@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
             &Event::default(),
             &uuid,
             Some(alert),
-            &Users::default(),
+            &Users::new("", &[]),
         ));
     }
     drop(serde_json::from_slice::<Observable>(data));

@@ -14,13 +14,12 @@ const LIST: &str = "/events/restSearch";
 
 /// The events of the corpus, as the list of events has them, but for one whose attributes MISP counts wrongly.
 fn listed(fake: &Fake, misp: &Misp) -> Vec<(Uuid, Event)> {
-    let uuids: Vec<Uuid> = fake
-        .world()
-        .events
-        .iter()
-        .filter(|event| event.attribute_count == event.live().count() as i64)
-        .map(|event| uuid(&event.uuid))
-        .collect();
+    let mut uuids = Vec::new();
+    for event in &fake.world().events {
+        if event.attribute_count == event.live().count() as i64 {
+            uuids.push(uuid(&event.uuid));
+        }
+    }
     uuids
         .into_iter()
         .map(|uuid| (uuid, row(misp, &uuid)))
