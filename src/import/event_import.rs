@@ -5,6 +5,7 @@
 mod remarks;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
@@ -24,7 +25,9 @@ use super::reporting;
 use super::share_of_time::Share;
 use super::sync::ConnectionImport;
 use super::target::AlertTarget;
+use super::task_queue::ListedContent;
 use super::verdict_counts::VerdictCounts;
+use super::warninglists::WarninglistHits;
 use crate::config::Warninglists;
 use crate::http::HttpError;
 use crate::json::Element;
@@ -115,12 +118,20 @@ struct EventImport<'a> {
     /// Tags of the event and its attributes that are meant as a TLP or PAP and cannot be read; the
     /// first of them.
     unreadable: BTreeSet<String>,
+    /// What MISP's warninglists say of the events that were read along with it.
+    warninglists: Option<Arc<WarninglistHits>>,
     chunks: usize,
 }
 
 impl ConnectionImport<'_> {
-    /// Imports an event, and records what became of it.
-    pub fn import(&self, task: &ImportTask, turn: &Ticket<'_>, share: Share) {
+    /// Imports an event, of which this was read already, and records what became of it.
+    pub fn import(
+        &self,
+        task: &ImportTask,
+        content: ListedContent,
+        turn: &Ticket<'_>,
+        share: Share,
+    ) {
         let (opened, whole) = match self.open_feed_event(task) {
             Ok(opened) => opened.unzip(),
             Err(left_out) => {
@@ -160,11 +171,12 @@ impl ConnectionImport<'_> {
             own_tags: 0,
             long_tags: 0,
             unreadable: BTreeSet::new(),
+            warninglists: content.warninglists,
             chunks: 0,
         };
 
         reading.note_unreadable_tags(task.event.all_tag_names());
-        let read = reading.read(whole.flatten());
+        let read = reading.read(content.whole.or(whole.flatten()));
         if reading.shown.is_some() {
             turn.wait();
         }
@@ -414,6 +426,20 @@ impl EventImport<'_> {
         }
     }
 
+    /// Tells that the warninglists could not be asked. Their tags follow with the next run, unless
+    /// MISP will not let us ask then either.
+    fn note_warninglists_missing(&mut self, error: &anyhow::Error) {
+        self.sync.part.warn(format!(
+            "some observables are not compared with MISP's warninglists: {}",
+            worker::error_line(error)
+        ));
+        if !HttpError::of(error).is_some_and(HttpError::is_permanent) {
+            self.writers
+                .iter_mut()
+                .for_each(AlertWriter::mark_incomplete);
+        }
+    }
+
     /// Names the warninglists that have an observable. A hit never takes anything out.
     fn tag_warninglisted(&mut self, batch: &mut MappedChunk) {
         let ConnectionImport {
@@ -422,39 +448,25 @@ impl EventImport<'_> {
         if config.settings.warninglists == Warninglists::Off || batch.observables.is_empty() {
             return;
         }
-        let mut values: Vec<&str> = batch
-            .observables
-            .iter()
-            .map(|observable| observable.data.as_str())
-            .collect();
-
-        values.sort_unstable();
-        values.dedup();
-
-        let hits = match misp.ask_server(|server| server.check_warninglists(&values)) {
-            Ok(hits) => hits,
-            Err(error) => {
-                part.warn(format!(
-                    "some observables are not compared with MISP's warninglists: {}",
-                    worker::error_line(&error)
-                ));
-                // Their tags follow with the next run, unless MISP will not let us ask then either.
-                if !HttpError::of(&error).is_some_and(HttpError::is_permanent) {
-                    self.writers
-                        .iter_mut()
-                        .for_each(AlertWriter::mark_incomplete);
+        let values = || batch.observables.iter().map(|one| one.data.as_str());
+        let known = self.warninglists.clone();
+        let known = known.filter(|hits| values().all(|value| hits.has(value)));
+        let hits = match known {
+            Some(hits) => hits,
+            None => {
+                let mut hits = WarninglistHits::default();
+                if let Err(error) = hits.ask(misp, values()) {
+                    return self.note_warninglists_missing(&error);
                 }
-                return;
+                Arc::new(hits)
             }
         };
 
         let scrubber = part.run.scrubber();
 
         for observable in &mut batch.observables {
-            let Some(lists) = hits.get(&observable.data).filter(|lists| !lists.is_empty()) else {
-                continue;
-            };
-            self.warninglisted += 1;
+            let lists = hits.lists_of(&observable.data);
+            self.warninglisted += u64::from(!lists.is_empty());
 
             for list in lists {
                 mapping::add_tag(

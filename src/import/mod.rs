@@ -26,11 +26,13 @@ mod strangers;
 mod sync;
 pub mod sync_state;
 mod target;
+mod task_queue;
 mod twins;
 mod twins_removed;
 mod unlisted_alerts;
 pub mod users;
 mod verdict_counts;
+mod warninglists;
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;

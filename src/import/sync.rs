@@ -7,12 +7,11 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use super::alert_diff::{self, AlertStatus};
@@ -25,9 +24,12 @@ use super::ordering::Sequencer;
 use super::share_of_time::{Share, ShareOfTime};
 use super::strangers::Strangers;
 use super::target::AlertTarget;
+use super::task_queue::{LIST_ATTRIBUTES, LIST_EVENTS, ListedContent, TaskQueue, Work};
 use super::twins;
 use super::twins_removed::Suspects;
+use super::warninglists::WarninglistHits;
 use super::{Config, mapping, reporting};
+use crate::config::Warninglists;
 use crate::config::connections::Connection;
 use crate::http::HttpContext;
 use crate::ids::{self, Ids};
@@ -95,7 +97,10 @@ pub struct ConnectionImport<'a> {
 
 /// What is found out while the list is read.
 pub struct ListState<'l> {
-    tasks: &'l SyncSender<ImportTask>,
+    queue: &'l TaskQueue,
+    /// Small events that go to the queue as one list, and their attributes as MISP counts them.
+    list: Vec<ImportTask>,
+    list_attributes: u64,
     rows: Vec<ImportTask>,
     new: Vec<ImportTask>,
     /// Changed events of the rows at hand.
@@ -160,16 +165,17 @@ impl ConnectionImport<'_> {
         since: i64,
         list: impl FnOnce(&mut ListState<'_>) -> Result<()>,
     ) -> Result<()> {
-        let (sender, receiver) = sync_channel::<ImportTask>(1);
-        let receiver = Mutex::new(receiver);
+        let queue = TaskQueue::default();
 
         let listed = thread::scope(|scope| {
             for _ in 0..self.config.settings.max_parallel.clamp(1, 16) {
-                scope.spawn(|| self.run_worker(&receiver));
+                scope.spawn(|| self.run_worker(&queue));
             }
 
             let mut listing = ListState {
-                tasks: &sender,
+                queue: &queue,
+                list: Vec::new(),
+                list_attributes: 0,
                 rows: Vec::new(),
                 new: Vec::new(),
                 changed: Vec::new(),
@@ -184,7 +190,8 @@ impl ConnectionImport<'_> {
             let listed = list(&mut listing);
             self.import_postponed(&mut listing);
             self.warn_leaving_window(&listing);
-            drop(sender);
+            self.send_list(&mut listing);
+            queue.close();
             listed
         });
 
@@ -196,33 +203,66 @@ impl ConnectionImport<'_> {
         listed
     }
 
-    fn run_worker(&self, tasks: &Mutex<Receiver<ImportTask>>) {
-        loop {
-            let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(task) = task else { return };
-            let turn = self.turns.take_ticket(task.turn);
-
-            if self.network.clock().is_near_the_end() {
-                self.record_unread_event(&task, Verdict::Failed(NO_TIME.to_owned()));
-                continue;
+    fn run_worker(&self, queue: &TaskQueue) {
+        while let Some(work) = queue.take() {
+            match work {
+                Work::Read(list) => queue.give_back(self.read_list(list)),
+                Work::Import(task, content) => self.work_on(*task, content),
             }
+        }
+    }
 
-            let (creator, started) = (task.event.creator_key(), Instant::now());
-            let share = match self.allot_time(&task, &creator) {
-                Share::Later => {
-                    self.postpone_task(task);
-                    continue;
-                }
-                share => share,
+    /// Reads the events of a list by few questions; what does not come so is read by itself.
+    fn read_list(&self, list: Vec<ImportTask>) -> Vec<(ImportTask, ListedContent)> {
+        let read = || {
+            let events: Vec<_> = list.iter().map(|task| (task.uuid, &*task.event)).collect();
+            let contents = self.misp.read_small_events(&events);
+            let hits = match self.config.settings.warninglists {
+                Warninglists::Off => None,
+                // What goes wrong here is told by the events, which ask again.
+                _ => WarninglistHits::of_events(&self.misp, contents.values()).ok(),
             };
+            (contents, hits.map(Arc::new))
+        };
+        let (mut contents, warninglists) = match self.network.clock().is_near_the_end() {
+            true => Default::default(),
+            false => catch_unwind(AssertUnwindSafe(read)).unwrap_or_default(),
+        };
 
-            if catch_unwind(AssertUnwindSafe(|| self.import(&task, &turn, share))).is_err() {
-                // What it had begun to count is settled at the end.
-                self.record_unread_event(&task, Verdict::Failed(DEFECT.to_owned()));
-            }
-            if !task.is_new() {
-                self.time.add_used_time(creator, started.elapsed());
-            }
+        list.into_iter()
+            .map(|task| {
+                let content = ListedContent {
+                    whole: contents.remove(&task.uuid),
+                    warninglists: warninglists.clone(),
+                };
+                (task, content)
+            })
+            .collect()
+    }
+
+    fn work_on(&self, task: ImportTask, content: ListedContent) {
+        let turn = self.turns.take_ticket(task.turn);
+
+        if self.network.clock().is_near_the_end() {
+            return self.record_unread_event(&task, Verdict::Failed(NO_TIME.to_owned()));
+        }
+
+        let (creator, started) = (task.event.creator_key(), Instant::now());
+        let share = match self.allot_time(&task, &creator) {
+            Share::Later => return self.postpone_task(task),
+            share => share,
+        };
+
+        if catch_unwind(AssertUnwindSafe(|| {
+            self.import(&task, content, &turn, share)
+        }))
+        .is_err()
+        {
+            // What it had begun to count is settled at the end.
+            self.record_unread_event(&task, Verdict::Failed(DEFECT.to_owned()));
+        }
+        if !task.is_new() {
+            self.time.add_used_time(creator, started.elapsed());
         }
     }
 
@@ -252,6 +292,7 @@ impl ConnectionImport<'_> {
         if self.targets.is_empty() {
             return;
         }
+        self.send_list(listing);
         self.turns.wait_until(listing.sent);
         let mut waiting =
             std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
@@ -262,7 +303,7 @@ impl ConnectionImport<'_> {
                 is_again: true,
                 ..task
             };
-            drop(self.send(listing, task));
+            self.send(listing, task);
         }
     }
 
@@ -393,9 +434,14 @@ impl ConnectionImport<'_> {
 
         let mut changed = std::mem::take(&mut listing.changed);
         share::order_round_robin(&mut changed, ImportTask::creator);
-        changed
-            .into_iter()
-            .try_for_each(|task| self.send(listing, task))
+        for task in changed {
+            self.send(listing, task);
+        }
+        // Where nothing is written, all events of the window make up the lists.
+        if !self.targets.is_empty() {
+            self.send_list(listing);
+        }
+        Ok(())
     }
 
     /// Why an event becomes no new alert, if so: its age or size, or moments that cannot be read,
@@ -478,7 +524,8 @@ impl ConnectionImport<'_> {
         self.time.register_organisation(task.creator());
         let most = usize::try_from(self.most_new.0).unwrap_or(usize::MAX);
         if most == 0 {
-            return self.send(listing, task);
+            self.send(listing, task);
+            return Ok(());
         }
         listing.new.push(task);
 
@@ -561,12 +608,13 @@ impl ConnectionImport<'_> {
                 .by_ref()
                 .take(usize::try_from(places).unwrap_or(usize::MAX))
             {
-                // The workers take what comes until the end; without time they say so.
-                sent += u64::from(self.send(listing, task).is_ok());
+                self.send(listing, task);
+                sent += 1;
             }
             if sent < places {
                 break;
             }
+            self.send_list(listing);
             self.turns.wait_until(listing.sent);
             places = self.given_back.swap(0, Ordering::Relaxed);
         }
@@ -574,17 +622,39 @@ impl ConnectionImport<'_> {
         new.for_each(|task| self.record_over_limit(listing, &task));
     }
 
-    fn send(&self, listing: &mut ListState<'_>, task: ImportTask) -> Result<()> {
+    /// Sends an event to the workers: a small one of a server in a list, as soon as that is full.
+    fn send(&self, listing: &mut ListState<'_>, task: ImportTask) {
         let task = ImportTask {
             turn: listing.sent,
             ..task
         };
-        listing
-            .tasks
-            .send(task)
-            .map_err(|_| anyhow!("the import stopped"))?;
         listing.sent += 1;
-        Ok(())
+
+        let attributes = match &self.misp {
+            Misp::Server(_) => task.counted_attributes(),
+            Misp::Feed(_) => None,
+        };
+        let Some(attributes) = attributes.filter(|number| *number <= LIST_ATTRIBUTES) else {
+            self.send_list(listing);
+            return listing.queue.push(vec![task]);
+        };
+
+        if listing.list_attributes + attributes > LIST_ATTRIBUTES {
+            self.send_list(listing);
+        }
+        listing.list_attributes += attributes;
+        listing.list.push(task);
+        if listing.list.len() >= LIST_EVENTS {
+            self.send_list(listing);
+        }
+    }
+
+    fn send_list(&self, listing: &mut ListState<'_>) {
+        listing.list_attributes = 0;
+        let list = std::mem::take(&mut listing.list);
+        if !list.is_empty() {
+            listing.queue.push(list);
+        }
     }
 
     /// True if an event is still as it was listed.

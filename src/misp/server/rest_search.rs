@@ -9,7 +9,7 @@ use crate::json;
 
 /// Every filter that keeps something out of a search of attributes, objects or events, or that adds
 /// the tags of an event to its attributes (MISP's `RestSearchComponent.php`).
-const FILTERS: [&str; 48] = [
+const FILTERS: [&str; 47] = [
     "attackGalaxy",
     "attribute_timestamp",
     "category",
@@ -44,7 +44,6 @@ const FILTERS: [&str; 48] = [
     "org",
     "page",
     "publish_timestamp",
-    "published",
     "score",
     "sharing_group_id",
     "sharinggroup",
@@ -64,9 +63,10 @@ const FILTERS: [&str; 48] = [
 /// user adds filters to every search (MISP's `Event.php`, `addFiltersFromUserSettings`;
 /// `fixtures/wire/misp/573-value-search-under-default-filters.json`). A filter that is named counts
 /// in place of the default, and `false` is none (`574-…` to
-/// `576-value-search-false-is-no-filter.json`).
+/// `576-value-search-false-is-no-filter.json`), but for `published`, of which it is the one value
+/// (`583-events-restsearch-published-false.json`).
 pub(super) fn without_default_filters(asked: Value) -> Value {
-    let mut body = json!({"returnFormat": "json"});
+    let mut body = json!({"returnFormat": "json", "published": [0, 1]});
     for filter in FILTERS {
         json::set(&mut body, filter, json!(false));
     }
@@ -101,7 +101,7 @@ mod tests {
         let body = without_default_filters(json!({"eventid": "7", "to_ids": 1}));
         assert_eq!(body["eventid"], "7");
         assert_eq!(body["to_ids"], 1);
-        assert_eq!(body["published"], false);
+        assert_eq!(body["published"], json!([0, 1]));
         assert_eq!(body["tags"], false);
     }
 

@@ -366,7 +366,7 @@ impl World {
             .cloned()
             .unwrap_or_default();
         filters.extend(named.as_object().cloned().unwrap_or_default());
-        filters.retain(|_, value| *value != false);
+        filters.retain(|name, value| *value != false || name == "published");
         Value::Object(filters)
     }
 

@@ -242,3 +242,8 @@ pub(super) fn allowed_list(world: &mut World) {
     event_1213(world);
     world.allowed_list = vec!["allowed-572".into()];
 }
+
+pub(super) fn published_event(world: &mut World) {
+    event_1213(world);
+    world.events.last_mut().expect("just seeded").published = true;
+}

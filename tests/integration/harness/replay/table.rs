@@ -2,7 +2,8 @@
 
 use super::later_seeds::{
     allowed_list, default_filter, default_tags, event_382, event_383, import_rules, no_defaults,
-    open_proposal, open_proposal_that_blocks, partner_event_with_rules, three_events,
+    open_proposal, open_proposal_that_blocks, partner_event_with_rules, published_event,
+    three_events,
 };
 use super::seeds::{
     equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute,
@@ -75,6 +76,7 @@ pub(super) const SAME_COUNT: &[&str] = &[
     "578-attributes-of-event-with-allowed-list",
     "581-value-search-unknown-without-limit",
     "582-value-search-unknown-with-limit",
+    "583-events-restsearch-published-false",
     "173-rs-uuid-list",
     "174-rs-eventid-list",
     "175-rs-zero-attr-event",
@@ -672,4 +674,5 @@ pub(super) const ROWS: &[Row] = &[
     seeded("580-view-event-with-allowed-list", allowed_list),
     row("581-value-search-unknown-without-limit"),
     row("582-value-search-unknown-with-limit"),
+    seeded("583-events-restsearch-published-false", published_event),
 ];

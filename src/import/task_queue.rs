@@ -1,0 +1,186 @@
+//! The events to be imported, between the list that they come from and the threads that read and
+//! write them. Small events of a server wait in lists, since a list costs it little more than one
+//! event.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::event_import::ImportTask;
+use super::warninglists::WarninglistHits;
+use crate::misp::Chunk;
+
+/// The most attributes of the events of a list, as MISP counts them.
+pub const LIST_ATTRIBUTES: u64 = 5_000;
+/// The most events of a list.
+pub const LIST_EVENTS: usize = 200;
+/// Lists that wait; whoever has one more waits too.
+const MOST_WAITING: usize = 2;
+/// Lists that are read at the same time: each is in memory until its events are written.
+const MOST_READING: usize = 2;
+
+/// What was read of an event along with others.
+#[derive(Default)]
+pub struct ListedContent {
+    /// All of it.
+    pub whole: Option<Chunk>,
+    /// What MISP's warninglists say of the values of the list.
+    pub warninglists: Option<Arc<WarninglistHits>>,
+}
+
+/// What a thread is to do next.
+pub enum Work {
+    /// Read these events by as few questions as possible, and give them back.
+    Read(Vec<ImportTask>),
+    /// Import this event, of which this was read already.
+    Import(Box<ImportTask>, ListedContent),
+}
+
+/// The events to be imported.
+#[derive(Default)]
+pub struct TaskQueue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lists: VecDeque<Vec<ImportTask>>,
+    /// Events that were read, by their turn: the first comes first, since others may wait for it.
+    read: BTreeMap<u64, (ImportTask, ListedContent)>,
+    reading: usize,
+    is_closed: bool,
+}
+
+impl TaskQueue {
+    /// Takes a list, once there is room for it.
+    pub fn push(&self, list: Vec<ImportTask>) {
+        let wait = |state: &mut State| state.lists.len() >= MOST_WAITING;
+        let state = self.changed.wait_while(self.state(), wait);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.lists.push_back(list);
+        self.changed.notify_all();
+    }
+
+    /// Gives the next thing to do, once there is one; none when all is done.
+    pub fn take(&self) -> Option<Work> {
+        let mut state = self.state();
+        loop {
+            if let Some((_, (task, content))) = state.read.pop_first() {
+                return Some(Work::Import(Box::new(task), content));
+            }
+            if state.reading < MOST_READING
+                && let Some(mut list) = state.lists.pop_front()
+            {
+                self.changed.notify_all();
+                if list.len() > 1 {
+                    state.reading += 1;
+                    return Some(Work::Read(list));
+                }
+                if let Some(task) = list.pop() {
+                    return Some(Work::Import(Box::new(task), ListedContent::default()));
+                }
+                continue;
+            }
+            if state.is_closed && state.reading == 0 && state.lists.is_empty() {
+                return None;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes the events of a list back, each with what came of it.
+    pub fn give_back(&self, read: impl IntoIterator<Item = (ImportTask, ListedContent)>) {
+        let mut state = self.state();
+        state.reading -= 1;
+        state.read.extend(
+            read.into_iter()
+                .map(|(task, content)| (task.turn, (task, content))),
+        );
+        self.changed.notify_all();
+    }
+
+    /// No more lists come.
+    pub fn close(&self) {
+        self.state().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use uuid::Uuid;
+
+    fn task(turn: u64) -> ImportTask {
+        ImportTask {
+            turn,
+            ..ImportTask::new(turn, 0, Box::default(), Uuid::nil())
+        }
+    }
+
+    #[test]
+    fn every_event_is_imported_once_whoever_reads_it() {
+        for threads in [1, 4] {
+            let queue = TaskQueue::default();
+            let done = Mutex::new(Vec::new());
+
+            thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        while let Some(work) = queue.take() {
+                            match work {
+                                Work::Read(list) => {
+                                    queue.give_back(
+                                        list.into_iter()
+                                            .map(|task| (task, ListedContent::default())),
+                                    );
+                                }
+                                Work::Import(task, _) => done.lock().unwrap().push(task.turn),
+                            }
+                        }
+                    });
+                }
+                queue.push(vec![task(0), task(1), task(2)]);
+                queue.push(vec![task(3)]);
+                queue.push(Vec::new());
+                queue.push(vec![task(4), task(5)]);
+                queue.close();
+            });
+
+            let mut done = done.into_inner().unwrap();
+            done.sort_unstable();
+            assert_eq!(done, [0, 1, 2, 3, 4, 5]);
+        }
+    }
+
+    #[test]
+    fn of_the_events_that_were_read_the_first_comes_first() {
+        let queue = TaskQueue::default();
+        queue.push(vec![task(7), task(9)]);
+        queue.push(vec![task(1), task(2)]);
+        let lists = [queue.take(), queue.take()];
+        for work in lists {
+            let Some(Work::Read(list)) = work else {
+                panic!("a list")
+            };
+            queue.give_back(
+                list.into_iter()
+                    .map(|task| (task, ListedContent::default())),
+            );
+        }
+        queue.close();
+        let mut turns = Vec::new();
+        while let Some(Work::Import(task, _)) = queue.take() {
+            turns.push(task.turn);
+        }
+        assert_eq!(turns, [1, 2, 7, 9]);
+    }
+}
