@@ -27,8 +27,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 const LOOKS: usize = 31;
 /// Attempts that change nothing, after which the writing stops.
 const ATTEMPTS: usize = 3;
-/// Looks in a row that MISP refused, after which it is not asked again: a key that is refused is a
-/// failed login each time.
+/// Looks in a row that MISP refused, while it is waited for, after which it is not asked again: a
+/// key that is refused is a failed login each time.
 const REFUSALS: usize = 3;
 
 /// An event on its way to what is wanted.
@@ -204,8 +204,8 @@ impl Reconciler<'_, '_> {
         there < in_lists.len()
     }
 
-    /// After a write that was not answered well, and that MISP is done with: the end, or what is to
-    /// be written now. `open` is how much was to be written.
+    /// After a write that was not answered well, and that MISP may still be at work on: waits for
+    /// that, and gives the end, or what is to be written now. `open` is how much was to be written.
     fn look_again(
         &mut self,
         error: anyhow::Error,
@@ -288,7 +288,7 @@ impl Reconciler<'_, '_> {
         is_any_moved
     }
 
-    /// What there is after the last write. A look that breaks off is repeated.
+    /// What there is after the last write. A look that fails is repeated.
     fn read_back(&mut self, stopped: Option<anyhow::Error>) -> EventResult {
         let first = self.misp.find_content(&self.mapped.wanted.uuid, self.look);
         match first.or_else(|error| self.wait_until_stable().ok_or(error)) {
@@ -306,7 +306,9 @@ impl Reconciler<'_, '_> {
         error
     }
 
-    /// Looks until two looks agree, or for a minute; none if there was nothing to be seen.
+    /// Looks until two looks agree, or for a minute, or until MISP refuses to show it: then what was
+    /// seen last counts. None if nothing was seen. What is planned by a look that is too early, MISP
+    /// refuses by its uuids.
     fn wait_until_stable(&self) -> Option<Option<EventContent>> {
         let clock = self.export.job.network.clock();
         let mut before: Option<Option<EventContent>> = None;

@@ -172,6 +172,7 @@ impl ConnectionImport<'_> {
                 scope.spawn(|| self.run_worker(&queue));
             }
 
+            let closing = queue.close_when_dropped();
             let mut listing = ListState {
                 queue: &queue,
                 list: Vec::new(),
@@ -191,7 +192,7 @@ impl ConnectionImport<'_> {
             self.import_postponed(&mut listing);
             self.warn_leaving_window(&listing);
             self.send_list(&mut listing);
-            queue.close();
+            drop(closing);
             listed
         });
 

@@ -15,7 +15,8 @@ pub const LIST_ATTRIBUTES: u64 = 5_000;
 pub const LIST_EVENTS: usize = 200;
 /// Lists that wait; whoever has one more waits too.
 const MOST_WAITING: usize = 2;
-/// Lists that are read at the same time: each is in memory until its events are written.
+/// Lists that are read at the same time. No other is begun before the events of those are taken,
+/// so that few are in memory.
 const MOST_READING: usize = 2;
 
 /// What was read of an event along with others.
@@ -40,6 +41,16 @@ pub enum Work {
 pub struct TaskQueue {
     state: Mutex<State>,
     changed: Condvar,
+}
+
+/// Closes a queue when it goes.
+pub struct Closing<'q>(&'q TaskQueue);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.state().is_closed = true;
+        self.0.changed.notify_all();
+    }
 }
 
 #[derive(Default)]
@@ -102,10 +113,10 @@ impl TaskQueue {
         self.changed.notify_all();
     }
 
-    /// No more lists come.
-    pub fn close(&self) {
-        self.state().is_closed = true;
-        self.changed.notify_all();
+    /// Says that no more lists come, once what it gives goes, by whatever way: else those who take
+    /// would wait for ever after a panic.
+    pub fn close_when_dropped(&self) -> Closing<'_> {
+        Closing(self)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -152,7 +163,7 @@ mod tests {
                 queue.push(vec![task(3)]);
                 queue.push(Vec::new());
                 queue.push(vec![task(4), task(5)]);
-                queue.close();
+                drop(queue.close_when_dropped());
             });
 
             let mut done = done.into_inner().unwrap();
@@ -176,11 +187,24 @@ mod tests {
                     .map(|task| (task, ListedContent::default())),
             );
         }
-        queue.close();
+        drop(queue.close_when_dropped());
         let mut turns = Vec::new();
         while let Some(Work::Import(task, _)) = queue.take() {
             turns.push(task.turn);
         }
         assert_eq!(turns, [1, 2, 7, 9]);
+    }
+
+    #[test]
+    fn a_panic_of_whoever_lists_ends_the_work() {
+        let queue = TaskQueue::default();
+        let ended = std::panic::catch_unwind(|| {
+            thread::scope(|scope| {
+                scope.spawn(|| assert!(queue.take().is_none()));
+                let _closing = queue.close_when_dropped();
+                panic!("the list");
+            });
+        });
+        assert!(ended.is_err());
     }
 }

@@ -23,8 +23,8 @@ use crate::thehive::wire::{Alert, Observable};
 
 /// How often a write is tried that brings nothing forward.
 const ATTEMPTS: usize = 4;
-/// A write that never reached TheHive is sent again after so long.
-const BEFORE_ANOTHER: Duration = Duration::from_secs(2);
+/// Before the first look after a write that was not answered well.
+const BEFORE_FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// What of an alert is to be put right.
 pub enum Goal<'g> {
@@ -80,13 +80,13 @@ impl ObservableGoal<'_> {
 
     /// What was put into an alert that is gone is open again.
     pub fn reopen_written(&mut self) {
-        let written = self.slots.iter_mut().filter(|slot| slot.is_written());
+        let written = self.slots.iter_mut().filter(|slot| slot.is_in_alert());
         written.for_each(|slot| *slot = Slot::Open);
     }
 }
 
 impl Slot {
-    fn is_written(&self) -> bool {
+    fn is_in_alert(&self) -> bool {
         matches!(
             self,
             Self::Done(Verdict::Created | Verdict::Updated | Verdict::Unchanged)
@@ -99,12 +99,13 @@ impl Goal<'_> {
     fn count_open(&self, diff: &AlertDiff) -> usize {
         match self {
             Self::Observables(goal) => goal.open_indices().len(),
-            Self::NothingStale(..) | Self::State(..) => diff.remove.len(),
+            Self::NothingStale(..) => diff.remove.len(),
+            Self::State(..) => 0,
         }
     }
 
     fn is_filled(&self) -> bool {
-        matches!(self, Self::Observables(goal) if goal.slots.iter().any(Slot::is_written))
+        matches!(self, Self::Observables(goal) if goal.slots.iter().any(Slot::is_in_alert))
     }
 
     pub fn into_slots(self) -> impl Iterator<Item = Slot> {
@@ -154,7 +155,7 @@ pub struct Doubt {
 }
 
 impl Doubt {
-    /// A doubt about what is over: it has to be looked at, and not waited for.
+    /// A doubt about what is over: it has to be looked at once.
     pub fn without_wait(reason: String) -> Self {
         Self {
             reason,
@@ -274,7 +275,7 @@ impl AlertWriter<'_> {
 
     fn wait_until_stable(&mut self, goal: &mut Goal<'_>, doubt: &Doubt) -> Result<Option<Held>> {
         let clock = self.context.clock;
-        clock.pause(BEFORE_ANOTHER);
+        clock.pause(BEFORE_FIRST_LOOK);
         let mut watch = Watch::new(doubt.needed);
         let mut last: Option<Held> = None;
 

@@ -13,11 +13,13 @@ use crate::json::JsonStream;
 use crate::misp::chunks::{Chunk, ChunkBuffer};
 use crate::misp::wire::{self, Event, EventPart, ListedPart};
 
-/// The most memory that the events of one answer may take, in bytes.
+/// The most memory that the events of a list may take, in bytes.
 const MOST_MEMORY: usize = 32 << 20;
+/// No list of fewer events is halved: they are read by themselves.
+const SMALLEST: usize = 20;
 
-/// What came of a list of events: the content of each that came whole.
-type Contents = HashMap<Uuid, Chunk>;
+/// The content of each event of a list that came whole.
+pub type Contents = HashMap<Uuid, Chunk>;
 
 impl Server {
     /// What these events hold, of those that came whole; none of them may be large. Whatever is
@@ -26,24 +28,37 @@ impl Server {
     /// (`fixtures/wire/misp/439-restsearch-several-with-unknown.json`,
     /// `440-restsearch-several-hidden.json`), and attributes that its allowed list names
     /// (`579-events-restsearch-with-allowed-list.json`). A list over which it breaks down is halved.
-    pub fn read_small_events(&self, events: &[(Uuid, &Event)]) -> HashMap<Uuid, Chunk> {
-        if events.len() < 2 {
-            return Contents::new();
-        }
+    pub fn read_small_events(&self, events: &[(Uuid, &Event)]) -> Contents {
+        let mut contents = Contents::new();
+        self.read_or_halve(events, &mut 0, &mut contents);
+        contents
+    }
 
-        match self.read_list_of_events(events) {
-            Ok(contents) => contents,
-            Err(error) if http::is_breakdown(&error) && !self.client.clock().is_over() => {
-                let (first, second) = events.split_at(events.len() / 2);
-                let mut contents = self.read_small_events(first);
-                contents.extend(self.read_small_events(second));
-                contents
+    /// `memory` is what the events so far take.
+    fn read_or_halve(
+        &self,
+        events: &[(Uuid, &Event)],
+        memory: &mut usize,
+        contents: &mut Contents,
+    ) {
+        if events.len() < 2 || self.client.clock().is_near_the_end() {
+            return;
+        }
+        match self.read_list_of_events(events, *memory) {
+            Ok(list) => {
+                *memory = list.memory;
+                contents.extend(list.contents);
             }
-            Err(_) => Contents::new(),
+            Err(error) if http::is_breakdown(&error) && events.len() >= SMALLEST => {
+                let (first, second) = events.split_at(events.len() / 2);
+                self.read_or_halve(first, memory, contents);
+                self.read_or_halve(second, memory, contents);
+            }
+            Err(_) => {}
         }
     }
 
-    fn read_list_of_events(&self, events: &[(Uuid, &Event)]) -> Result<Contents> {
+    fn read_list_of_events(&self, events: &[(Uuid, &Event)], memory: usize) -> Result<ReadList> {
         let uuids: Vec<&Uuid> = events.iter().map(|(uuid, _)| uuid).collect();
         // Local tags are left out for the key of a user who may synchronise, unless this is named.
         let body = without_default_filters(json!({
@@ -60,15 +75,24 @@ impl Server {
             let answer = answer.map_err(|failure| self.explain_error(failure))?;
             let line = answer.request_line().to_owned();
             let mut source = JsonStream::new(answer.into_body());
-            let mut list = ListReader::new(&counts);
+            let mut list = ListReader::new(&counts, memory);
             wire::read_events(&mut source, &mut |part| list.take(part))
                 .and_then(|()| source.require_end())
                 .with_context(|| format!("{line}: reading several events"))?;
-            Ok(list.contents)
+            Ok(ReadList {
+                memory: list.memory,
+                contents: list.contents,
+            })
         });
 
         read.map_err(ReadError::into_error)
     }
+}
+
+/// The events of an answer, and what those of all answers so far take in memory.
+struct ReadList {
+    memory: usize,
+    contents: Contents,
 }
 
 /// The events of an answer, while they come.
@@ -82,11 +106,11 @@ struct ListReader<'a> {
 }
 
 impl<'a> ListReader<'a> {
-    fn new(counts: &'a HashMap<Uuid, i64>) -> Self {
+    fn new(counts: &'a HashMap<Uuid, i64>, memory: usize) -> Self {
         Self {
             counts,
             parts: Vec::new(),
-            memory: 0,
+            memory,
             contents: Contents::new(),
         }
     }
