@@ -187,7 +187,7 @@ impl Feed {
 
     /// Opens a file of the feed and has it read. A file on the web is opened again where that may
     /// help; what breaks off after something was handed over is left to the next run.
-    fn read_file_with<T>(
+    pub fn read_file_with<T>(
         &self,
         name: &str,
         read: impl FnMut(&mut dyn Read) -> Result<T, ReadError>,
