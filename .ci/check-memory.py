@@ -73,6 +73,11 @@ def rows(body, total):
     return range(first + 1, min(first + body["limit"], total) + 1)
 
 
+def whole_event(n):
+    text = ",".join(attribute(n * FEW + i, n) for i in range(FEW))
+    return json.dumps({"Event": event(n, FEW)})[:-2] + f',"Attribute":[{text}],"Object":[],"EventReport":[]}}}}'
+
+
 class BrokenDown(Exception):
     pass
 
@@ -90,9 +95,9 @@ def misp(path, body, of_events, is_weak):
             asked = rows(body, events)
         return [event(n, attributes) for n in asked]
     if path.startswith("/events/view/"):
-        n = int(path.split("/")[3][-12:], 16)
-        text = ",".join(attribute(n * FEW + i, n) for i in range(FEW))
-        return json.dumps({"Event": event(n, FEW)})[:-2] + f',"Attribute":[{text}],"Object":[],"EventReport":[]}}}}'
+        return whole_event(int(path.split("/")[3][-12:], 16))
+    if path == "/events/restSearch":
+        return f'{{"response":[{",".join(whole_event(int(name[-12:], 16)) for name in body["eventid"])}]}}'
     if path == "/attributes/restSearch":
         return f'{{"response":{{"Attribute":[{",".join(attribute(n, 1) for n in rows(body, BIG))}]}}}}'
     if path == "/objects/restSearch":
