@@ -13,6 +13,7 @@ mod rest_search;
 mod search;
 pub mod write;
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -44,6 +45,8 @@ pub struct Server {
     client: Client,
     url: Url,
     account: OnceLock<Account>,
+    /// Lists of events that failed in a row.
+    failed_lists: AtomicU32,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
     pub decisive: Vec<String>,
 }
@@ -73,6 +76,7 @@ impl Server {
             client,
             url: url.clone(),
             account: OnceLock::new(),
+            failed_lists: AtomicU32::new(0),
             decisive: Vec::new(),
         })
     }

@@ -1,6 +1,7 @@
 //! Several small events in one answer: a question costs MISP more than most events do.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -17,6 +18,8 @@ use crate::misp::wire::{self, Event, EventPart, ListedPart};
 const MOST_MEMORY: usize = 32 << 20;
 /// No list of fewer events is halved: they are read by themselves.
 const SMALLEST: usize = 20;
+/// Lists that fail in a row, after which none is asked for any more: each may cost several attempts.
+const MOST_FAILED: u32 = 4;
 
 /// The content of each event of a list that came whole.
 pub type Contents = HashMap<Uuid, Chunk>;
@@ -27,7 +30,8 @@ impl Server {
     /// out without a word what it does not show
     /// (`fixtures/wire/misp/439-restsearch-several-with-unknown.json`,
     /// `440-restsearch-several-hidden.json`), and attributes that its allowed list names
-    /// (`579-events-restsearch-with-allowed-list.json`). A list over which it breaks down is halved.
+    /// (`579-events-restsearch-with-allowed-list.json`). A list over which it breaks down is halved;
+    /// if several fail in a row, none is asked for any more.
     pub fn read_small_events(&self, events: &[(Uuid, &Event)]) -> Contents {
         let mut contents = Contents::new();
         self.read_or_halve(events, &mut 0, &mut contents);
@@ -41,10 +45,16 @@ impl Server {
         memory: &mut usize,
         contents: &mut Contents,
     ) {
-        if events.len() < 2 || self.client.clock().is_near_the_end() {
+        let has_failed = self.failed_lists.load(Ordering::Relaxed) >= MOST_FAILED;
+        if events.len() < 2 || has_failed || self.client.clock().is_near_the_end() {
             return;
         }
-        match self.read_list_of_events(events, *memory) {
+        let read = self.read_list_of_events(events, *memory);
+        match &read {
+            Ok(_) => self.failed_lists.store(0, Ordering::Relaxed),
+            Err(_) => drop(self.failed_lists.fetch_add(1, Ordering::Relaxed)),
+        }
+        match read {
             Ok(list) => {
                 *memory = list.memory;
                 contents.extend(list.contents);

@@ -108,8 +108,7 @@ fn a_list_that_fails_once_or_is_too_much_at_once_comes_all_the_same() {
 #[test]
 fn an_answer_that_is_no_list_of_events_leaves_all_out() {
     let fake = Fake::start(World::with_corpus());
-    let misp = server(&fake);
-    let events = listed(&fake, &misp);
+    let events = listed(&fake, &server(&fake));
     for body in [
         "<html>",
         "[]",
@@ -124,6 +123,26 @@ fn an_answer_that_is_no_list_of_events_leaves_all_out() {
             nth: Nth::Always,
             what: What::Body(body.to_owned()),
         });
-        assert_eq!(in_lists(&misp, &events).len(), 0, "{body}");
+        assert_eq!(in_lists(&server(&fake), &events).len(), 0, "{body}");
     }
+}
+
+#[test]
+fn a_server_that_answers_no_list_is_asked_a_few_times() {
+    let fake = Fake::start(World::with_corpus());
+    let misp = server(&fake);
+    let events = listed(&fake, &misp);
+    fake.fault(Fault {
+        on: LIST,
+        nth: Nth::Always,
+        what: What::Status(500, "{}".to_owned(), "application/json"),
+    });
+    fake.forget_requests();
+    for _ in 0..3 {
+        assert_eq!(in_lists(&misp, &events).len(), 0);
+    }
+    assert_eq!(asked(&fake), [(LIST.to_owned(), 4)]);
+    // Each event comes by itself all the same.
+    let (uuid, event) = &events[0];
+    assert!(!read(&misp, uuid, event).rows.is_empty());
 }
