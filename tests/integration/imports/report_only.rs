@@ -301,6 +301,12 @@ fn one_event_that_cannot_be_read_does_not_stop_the_others() {
         (What::Status(500, "{}".into(), "application/json"), false),
     ] {
         let misp = Fake::start(World::with_corpus());
+        // Each event is read by itself.
+        misp.fault(Fault {
+            on: "/events/restSearch",
+            nth: Nth::Always,
+            what: What::Status(500, "{}".into(), "application/json"),
+        });
         misp.fault(Fault {
             on: "/events/view/",
             nth: Nth::Only(3),

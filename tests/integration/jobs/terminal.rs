@@ -84,6 +84,12 @@ fn give(child: &mut Child, job: &Value) {
 #[test]
 fn a_line_says_how_far_a_run_is_and_goes_with_it() {
     let misp = Fake::start(events(3));
+    // Each event is read by itself.
+    misp.fault(Fault {
+        on: "/events/restSearch",
+        nth: Nth::Always,
+        what: What::Status(500, "{}".to_owned(), "application/json"),
+    });
     misp.fault(Fault {
         on: "/events/view/",
         nth: Nth::Only(3),
