@@ -19,37 +19,48 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 #[test]
 fn sigterm_in_a_slow_answer_leaves_a_complete_report() {
-    let misp = Fake::start(World::with_corpus());
-    misp.fault(Fault {
-        on: "/events/view/",
-        nth: Nth::Only(4),
-        what: What::Hang,
-    });
-    let config = json!({"name": ["partner"], "url": [misp.url()], "key": [key("admin")], "max_age_days": 0, "published_only": false, "max_parallel": 1});
-    let job = json!({"dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": config});
-    let report = terminated(Program::Import, &job, || {
-        misp.requests()
-            .iter()
-            .filter(|r| r.path.contains("/events/view/"))
-            .count()
-            == 4
-    });
-    let full = full(&report);
-    assert!(
-        full["message"]
-            .as_str()
-            .unwrap()
-            .starts_with("INCOMPLETE: "),
-        "{}",
-        full["message"]
-    );
-    let events = counts(full, "events");
-    // The list is read ahead of the events.
-    assert_eq!(
-        (events["created"], events["failed"]),
-        (3, events["fetched"] - 3)
-    );
-    assert_eq!(full["connections"][0]["error"], "stopped by a signal");
+    const LIST: &str = "/events/restSearch";
+    // In the answer with the fourth event that is read by itself, or in that with all of them.
+    for (on, nth) in [("/events/view/", 4), (LIST, 1)] {
+        let misp = Fake::start(World::with_corpus());
+        if on != LIST {
+            misp.fault(Fault {
+                on: LIST,
+                nth: Nth::Always,
+                what: What::Status(500, "{}".to_owned(), "application/json"),
+            });
+        }
+        misp.fault(Fault {
+            on,
+            nth: Nth::Only(nth),
+            what: What::Hang,
+        });
+        let config = json!({"name": ["partner"], "url": [misp.url()], "key": [key("admin")], "max_age_days": 0, "published_only": false, "max_parallel": 1});
+        let job = json!({"dataType": "other", "data": "misp:sync", "parameters": {"since": "all"}, "config": config});
+        let report = terminated(Program::Import, &job, || {
+            let requests = misp.requests();
+            requests.iter().filter(|r| r.path.contains(on)).count() == nth
+        });
+        if on == LIST {
+            let message = report["errorMessage"].as_str().unwrap();
+            assert!(
+                message.contains("34 failed (34: not reached: stopped by a signal)"),
+                "{message}"
+            );
+            continue;
+        }
+
+        let full = full(&report);
+        let message = full["message"].as_str().unwrap();
+        assert!(message.starts_with("INCOMPLETE: "), "{message}");
+        let events = counts(full, "events");
+        // The list is read ahead of the events.
+        assert_eq!(
+            (events["created"], events["failed"]),
+            (3, events["fetched"] - 3)
+        );
+        assert_eq!(full["connections"][0]["error"], "stopped by a signal");
+    }
 }
 
 #[test]
