@@ -1,15 +1,18 @@
 //! The life of a run: command line, job, gate, work, report, exit status. Whatever happens, a
 //! report is given: the work runs on its own thread and writes into [`RunReport`], which this
 //! thread can read at any time. What the command line may say is in `cli.rs`, how a record becomes
-//! a report in `outcome.rs`, and what a person at a terminal sees meanwhile in `progress.rs`.
+//! a report in `outcome.rs`, and what a person at a terminal sees meanwhile in `progress.rs`. `now.rs`
+//! has Cortex run the worker, for a schedule.
 
 mod cli;
+pub mod now;
 mod outcome;
 mod progress;
 
 use std::any::Any;
 use std::io::{IsTerminal, stdin, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,18 +58,13 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// The whole program. The exit status is 0 once a report is written, be it of a success or of a
 /// failure: Kubernetes would run a job with another status again.
-pub fn main<W: Worker>() -> ExitCode {
-    let arguments = cli::parse::<W>();
+pub fn main<W: Worker, N: now::NowArgs>() -> ExitCode {
+    let arguments = cli::parse::<W, N>();
 
-    if let Some(Action::Check { folder, json }) = arguments.action {
-        let (text, has_failed) =
-            doctor::run_check::<W>(&JobSource::find(folder), json, connection_options());
-        let printed = exit_code(envelope::print_line(&text));
-        return if has_failed {
-            ExitCode::FAILURE
-        } else {
-            printed
-        };
+    match arguments.action {
+        Some(Action::Check { folder, json }) => return check::<W>(folder, json),
+        Some(Action::Now(asked)) => return now::run(W::PROGRAM, &asked),
+        None => {}
     }
 
     let arguments = arguments.job;
@@ -91,6 +89,17 @@ pub fn main<W: Worker>() -> ExitCode {
             envelope::write_report(&report, &place)
         }
     })
+}
+
+fn check<W: Worker>(folder: Option<PathBuf>, as_json: bool) -> ExitCode {
+    let place = JobSource::find(folder);
+    let (text, has_failed) = doctor::run_check::<W>(&place, as_json, connection_options());
+    let printed = exit_code(envelope::print_line(&text));
+    if has_failed {
+        ExitCode::FAILURE
+    } else {
+        printed
+    }
 }
 
 /// True if somebody started the program without a job, at a terminal.

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cortex_misp::runtime::main::<cortex_misp::export::Export>()
+    cortex_misp::runtime::main::<cortex_misp::export::Export, cortex_misp::runtime::now::ExportNow>(
+    )
 }

@@ -6,3 +6,4 @@ pub mod job;
 pub mod manifest;
 pub mod markdown;
 pub mod pretty;
+pub mod server;

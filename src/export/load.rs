@@ -36,6 +36,21 @@ pub fn fetch_case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
     Ok(input)
 }
 
+/// Reads the whole case of the observable that a job is about, whether that is an IOC or not: one
+/// that no longer is has to leave the event.
+///
+/// # Errors
+/// See [`fetch_case`]; that TheHive cannot be asked.
+pub fn fetch_case_around(observable: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
+    let thehive = thehive.context(
+        "the parameter \"scope\" asks for the whole case, and TheHive cannot be asked for it: set \
+         \"thehive_url\" and \"thehive_key\" in the responder's configuration",
+    )?;
+    let id = case::read_id(observable)?;
+    let case = thehive.fetch_case_of_observable(&id)?;
+    fetch_case(&case::read_id(&case)?, thehive)
+}
+
 /// The data type of a single observable.
 pub const ONE: &str = "thehive:case_artifact";
 

@@ -99,6 +99,21 @@ struct Parameters {
     /// that.
     #[serde(default)]
     confirm_event: Option<String>,
+    /// What a job on an observable is about: `observable` or `case`. TheHive 5's notifiers start a
+    /// job on the observable that changed, where the whole case is meant.
+    #[serde(default)]
+    scope: Scope,
+}
+
+/// What a job on an observable is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Scope {
+    /// That observable, which joins the event of its case.
+    #[default]
+    Observable,
+    /// The whole case.
+    Case,
 }
 
 impl Parameters {
@@ -161,7 +176,7 @@ impl Worker for Export {
         let network = session.open_network(&config.limits);
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = open_thehive(session, config, &network)?;
-        let input = load_allowed_input(session, config, thehive.as_ref())?;
+        let input = load_allowed_input(session, config, thehive.as_ref(), parameters.scope)?;
         addressing::warn_of_mistyped_tags(&input, run);
 
         let exporting = addressing::select_connections(exporting, &input, requested, run)?;
@@ -332,8 +347,10 @@ fn load_allowed_input(
     session: &Session<'_>,
     config: &Config,
     thehive: Option<&TheHive>,
+    scope: Scope,
 ) -> Result<ExportInput> {
-    let input = load_input(session.job, thehive)?.without_secrets(&session.run.scrubber())?;
+    let input = load_input(session.job, thehive, scope)?;
+    let input = input.without_secrets(&session.run.scrubber())?;
     recheck_markings(session.job, &input)
         .map_err(|refusal| refused::with_existing_events(refusal, session, config))?;
 
@@ -342,9 +359,11 @@ fn load_allowed_input(
 
 /// The case and its observables: from TheHive if it can be asked, else from the job if it carries
 /// observables.
-fn load_input(job: &Job, thehive: Option<&TheHive>) -> Result<ExportInput> {
-    if job.data_type == load::ONE {
-        return load::resolve_observable(&job.data, thehive);
+fn load_input(job: &Job, thehive: Option<&TheHive>, scope: Scope) -> Result<ExportInput> {
+    match (job.data_type == load::ONE, scope) {
+        (true, Scope::Observable) => return load::resolve_observable(&job.data, thehive),
+        (true, Scope::Case) => return load::fetch_case_around(&job.data, thehive),
+        (false, Scope::Observable | Scope::Case) => {}
     }
     let id = case::read_id(&job.data)?;
 

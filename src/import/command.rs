@@ -78,7 +78,8 @@ pub const COMMANDS: &str = "misp:sync, misp:sync:<connection>, misp:event:<uuid>
                             of a connection, each as the parameter \"command\" or on an \
                             observable of type other";
 
-const SYNC: &str = "misp:sync";
+/// The command that imports.
+pub const SYNC: &str = "misp:sync";
 const EVENT: &str = "misp:event:";
 /// The one data type whose text may be a command.
 pub const OF_COMMANDS: &str = "other";

@@ -13,10 +13,10 @@ use super::Worker;
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true
 )]
-pub struct Arguments {
+pub struct Arguments<N: Args> {
     /// Something else than working on a job.
     #[command(subcommand)]
-    pub action: Option<Action>,
+    pub action: Option<Action<N>>,
     /// Or a job, and how its report is given.
     #[command(flatten)]
     pub job: JobArgs,
@@ -41,7 +41,7 @@ pub struct JobArgs {
 
 /// Something else than working on a job.
 #[derive(Debug, Subcommand)]
-pub enum Action {
+pub enum Action<N: Args> {
     /// Looks at every server that a configuration names, and changes nothing.
     ///
     /// It asks what a run would ask first: name, certificate, version, key, permissions, clock,
@@ -57,17 +57,22 @@ pub enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Has the worker run now, for a schedule; waits and prints what came of it.
+    ///
+    /// The exit status is 0 if all was done, 1 if something was not, and 2 if it could not be asked
+    /// for: the command line, a key, the network.
+    Now(N),
 }
 
 /// Reads the command line. One that makes no sense, and a question for help or version, end the
 /// program here.
-pub fn parse<W: Worker>() -> Arguments {
-    let matches = build_command::<W>().get_matches();
+pub fn parse<W: Worker, N: Args>() -> Arguments<N> {
+    let matches = build_command::<W, N>().get_matches();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-fn build_command<W: Worker>() -> Command {
-    Arguments::command()
+fn build_command<W: Worker, N: Args>() -> Command {
+    Arguments::<N>::command()
         .name(W::PROGRAM)
         .about(W::DESCRIPTION)
         .after_help(examples::<W>())
@@ -81,6 +86,7 @@ Examples:
   {program} check < job.json       can everything be reached, and is it allowed? (changes nothing)
   {program} --pretty < job.json    works on a job and shows the report as text
   {program} /path/to/job           works on a job folder, as Cortex has it done
+  {program} now                    has Cortex do its work, for a schedule; see now --help
 
 A job is what Cortex writes for a worker, such as
   {job}
@@ -89,6 +95,6 @@ A job is what Cortex writes for a worker, such as
 While it works at a terminal, a line on the standard error says how far it is.
 Exit status: 0 once a report is given, whatever it says; 1 if none could be given, or if check \
 found a failure; 2 for a
-command line that makes no sense."
+command line that makes no sense. That of now stands in its own help."
     )
 }

@@ -22,7 +22,7 @@ pub struct Progress {
     program: &'static str,
     run: RunReport,
     started: Instant,
-    is_shown: bool,
+    line: StatusLine,
 }
 
 impl Progress {
@@ -33,7 +33,7 @@ impl Progress {
             program,
             run: run.clone(),
             started: Instant::now(),
-            is_shown: false,
+            line: StatusLine::new(),
         })
     }
 
@@ -45,12 +45,33 @@ impl Progress {
             self.started.elapsed().as_secs(),
         );
 
-        self.is_shown = true;
-        write_stderr(&format!("{WIPE}{line}"));
+        self.line.show(&line);
     }
 }
 
-impl Drop for Progress {
+/// A line that says how far something is, for whoever sits at the terminal; elsewhere nothing is
+/// shown. It goes when this is dropped.
+pub struct StatusLine {
+    is_shown: bool,
+}
+
+impl StatusLine {
+    /// Nothing is shown yet.
+    pub fn new() -> Self {
+        Self { is_shown: false }
+    }
+
+    /// Shows a line in place of the one before.
+    pub fn show(&mut self, line: &str) {
+        if stderr().is_terminal() {
+            let line: String = line.chars().take(WIDEST).collect();
+            self.is_shown = true;
+            write_stderr(&format!("{WIPE}{line}"));
+        }
+    }
+}
+
+impl Drop for StatusLine {
     fn drop(&mut self) {
         if self.is_shown {
             write_stderr(WIPE);

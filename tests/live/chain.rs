@@ -28,7 +28,8 @@ scenarios!(
     a_command_on_an_observable_is_not_followed,
     an_import_that_writes_alerts,
     an_import_that_offers_its_iocs,
-    an_import_by_the_script_of_a_schedule,
+    an_import_of_a_schedule,
+    an_export_of_a_schedule,
 );
 
 /// What there has to be and is not.
@@ -511,7 +512,7 @@ fn an_import_that_offers_its_iocs(world: &World) {
     assert!(desk.alert(&uuid).is_none());
 }
 
-fn an_import_by_the_script_of_a_schedule(world: &World) {
+fn an_import_of_a_schedule(world: &World) {
     let desk = Importer::new(world);
     let uuid = desk.event(
         &json!({"Attribute": [{"type": "domain", "value": "a.MARK.example", "to_ids": true}]}),
@@ -519,18 +520,15 @@ fn an_import_by_the_script_of_a_schedule(world: &World) {
     let cortex = world.cortex().unwrap();
     cortex.worker(Program::Import, &desk.config);
     let (url, key) = cortex.access();
+    let name = cortex.name(Program::Import);
     let run = |connection: &str| {
-        let mut script = Command::new("manifests/analyzers/MISPImport/import-now");
-        script
+        let mut program = Command::new(env!("CARGO_BIN_EXE_misp-import"));
+        program
             .env("CORTEX_URL", format!("{url}/"))
             .env("CORTEX_KEY", key)
             .env("NO_PROXY", "*")
-            .arg(connection);
-        let output = script.output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
-        )
+            .args(["now", "--analyzer", &name, connection]);
+        ended(&mut program)
     };
     let (status, told) = run(&world.marked("partner-MARK"));
     assert_eq!(
@@ -547,4 +545,60 @@ fn an_import_by_the_script_of_a_schedule(world: &World) {
         told.starts_with("there is no connection of the name that the job asks for: "),
         "{told}"
     );
+}
+
+fn an_export_of_a_schedule(world: &World) {
+    let desk = Desk::new(world, &json!({}));
+    let quiet = Desk::new(world, &json!({}));
+    for case in [&desk, &quiet] {
+        case.observable(&json!({"dataType": "domain", "data": "a.MARK.example", "ioc": true}));
+    }
+    let cortex = world.cortex().unwrap();
+    cortex.worker(Program::Export, &desk.export(&json!({})));
+    let name = cortex.name(Program::Export);
+    let (url, key) = desk.thehive;
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_misp-export"));
+        program
+            .env("THEHIVE_URL", url)
+            .env("THEHIVE_KEY", key)
+            .env("NO_PROXY", "*")
+            .args(["now", "--responder", &name])
+            .args(arguments);
+        ended(&mut program)
+    };
+    let (status, told) = run(&["--case", &desk.number.to_string()]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(
+        told.starts_with(&format!("case #{}: Exported 1 IOC", desk.number)),
+        "{told}"
+    );
+    // It stands on the case, whose tag the event's is now.
+    let actions = desk.hive(
+        "GET",
+        &format!("/api/connector/cortex/action/case/{}", desk.case),
+        &Value::Null,
+    );
+    assert_eq!(actions[0]["status"], "Success", "{actions:#}");
+    let event = world.event(&world.only());
+    assert_eq!(
+        event.lines(),
+        ["Network activity/domain a.MARK.example ids"]
+    );
+
+    // Of the two cases only that one carries the tag of an export, and it changed.
+    let tag = desk.tags()[0].as_str().unwrap().to_owned();
+    let (status, told) = run(&["--changed-since", "1h", "--tag", &tag]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.ends_with(": 1 unchanged\n"), "{told}");
+    let (status, told) = run(&["--changed-since", "0m", "--tag", &tag]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.starts_with("no case that carries the tag "), "{told}");
+}
+
+/// Exit status, and what was printed.
+fn ended(program: &mut Command) -> (Option<i32>, String) {
+    let output = program.output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.code(), text)
 }

@@ -148,7 +148,7 @@ impl Cortex {
         );
     }
 
-    /// Runs a job as TheHive and `import-now` do, and gives the judged report in the form in which the program wrote it.
+    /// Runs a job as TheHive and `misp-import now` do, and gives the judged report in the form in which the program wrote it.
     pub(crate) fn report(&self, program: Program, job: &Value) -> Value {
         let job = &planted(job);
         let worker = self.worker(program, &job["config"]);

@@ -519,24 +519,26 @@ fn compare(path: &Path, text: &str) {
     );
 }
 
-/// What cron does is what the page has one try before.
+/// What cron, systemd and Kubernetes do is the same, and the page has one try it before.
 #[test]
-fn the_line_for_cron_has_the_command_that_is_tried() {
-    let text = fs::read_to_string("docs/administrators.md").unwrap();
-    let line = text.lines().find(|line| line.starts_with("*/15 ")).unwrap();
-    let command = line
-        .split_once(" cortex ")
-        .unwrap()
-        .1
-        .split_once(" 2>&1")
-        .unwrap()
-        .0;
-    assert!(
-        text.contains(&format!("```sh\n{command}\n```")),
-        "{command}"
-    );
-    assert!(
-        fs::read_to_string("README.md").unwrap().contains(line),
-        "{line}"
-    );
+fn every_schedule_starts_the_command_that_is_tried() {
+    let read = |path: &str| fs::read_to_string(path).unwrap();
+    let (cron, page) = (read("manifests/schedule/cron"), read("docs/automation.md"));
+    let in_kubernetes = read("manifests/schedule/cronjob.yaml");
+    for program in ["misp-import", "misp-export"] {
+        let line = cron.lines().find(|line| line.ends_with(program)).unwrap();
+        let (_, command) = line.split_once("cortex-misp.env; ").unwrap();
+        let (command, _) = command.split_once(" 2>&1").unwrap();
+        let service = read(&format!("manifests/schedule/{program}.service"));
+        assert!(service.contains(&format!("ExecStart={command}\n")), "{command}");
+        let (_, arguments) = command.split_once(' ').unwrap();
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        let arguments = format!("args: {}", json!(arguments)).replace(',', ", ");
+        assert!(in_kubernetes.contains(&arguments), "{arguments}");
+        let tried = command.split(" --").next().unwrap();
+        assert!(page.contains(tried), "{tried}");
+        if program == "misp-import" {
+            assert!(read("README.md").contains(line), "{line}");
+        }
+    }
 }

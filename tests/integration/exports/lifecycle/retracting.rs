@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::desk::{Desk, changes, domain, failures, lines};
+use super::desk::{Desk, changes, domain, failures, lines, run};
 use crate::misp::Attribute;
 use crate::program::{counts, full, of};
 
@@ -364,4 +364,40 @@ fn what_was_retracted_before_is_closed_when_its_case_becomes_red() {
     );
     desk.export();
     desk.wrote_nothing();
+}
+
+#[test]
+fn a_notice_on_one_observable_exports_its_whole_case() {
+    for desk in Desk::both() {
+        desk.add_domains(3);
+        desk.export();
+        // What changed is an observable that is no IOC any more; the others go out as they are.
+        desk.unflag_first(1);
+        desk.add(&domain("new.example"));
+        let mut job = desk.click(0);
+        let refused = run(&job);
+        assert_eq!(refused["success"], false, "{refused:#}");
+
+        job["parameters"]["scope"] = json!("case");
+        let report = desk.run(&job);
+        let ledger = &report["full"]["ledger"];
+        let count = |item: &str, verdict: &str| ledger[item][verdict].as_u64();
+        assert_eq!(count("observables", "created"), Some(1), "{report:#}");
+        assert_eq!(count("observables", "unchanged"), Some(2), "{report:#}");
+        assert_eq!(count("retractions", "updated"), Some(1), "{report:#}");
+
+        // Without TheHive there is no more than the observable.
+        job["config"]["thehive_key"] = json!(null);
+        job["config"]["thehive_url"] = json!(null);
+        let report = run(&job);
+        let error = report["errorMessage"].as_str().unwrap_or_default();
+        assert!(
+            error.contains("\"scope\" asks for the whole case"),
+            "{report:#}"
+        );
+        job["parameters"]["scope"] = json!("everything");
+        let report = run(&job);
+        let error = report["errorMessage"].as_str().unwrap_or_default();
+        assert!(error.contains("scope"), "{report:#}");
+    }
 }

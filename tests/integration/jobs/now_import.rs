@@ -1,13 +1,16 @@
-//! `import-now`, which cron runs, against a Cortex that answers as version 4.1.0 did: what is asked of it, what is printed, and the
-//! exit status.
-
-use std::process::Command;
+//! `misp-import now`, which a schedule runs, against a Cortex that answers as 4.1.0 did (`fixtures/wire/schedule`): what is asked
+//! of it, what is printed, and the exit status.
 
 use serde_json::{Value, json};
 
-use crate::http_fake::{Call, Reply, Server, Site};
+use super::now_export::recorded;
+use crate::http_fake::{Call, Fault, Nth, Reply, Server, Site, What};
+use crate::program::{Program, search};
 
 const KEY: &str = "CortexKey/0123456789+abcdefghijk";
+
+const RUN: &str = "/api/analyzer/a44125abf96a852c6302f074d7bd88e4/run?force=1";
+const WAIT: &str = "/api/job/iuifLqIBL_oO0Piyc40u/waitreport?atMost=30seconds";
 
 /// A Cortex that answers each question with what a test laid out for it.
 #[derive(Clone)]
@@ -22,8 +25,7 @@ struct Cortex {
 
 impl Cortex {
     fn new() -> Self {
-        let analyzers =
-            json!([{"id": "e", "name": "Echo_1_0"}, {"id": "8744e1", "name": "MISPImport_1_0"}]);
+        let analyzers = recorded("010-analyzers-of-a-type");
         let told = vec![job(
             "Success",
             &json!({"success": true, "full": {"message": "2 events read, 2 alerts created"}}),
@@ -37,7 +39,10 @@ impl Cortex {
 }
 
 fn job(status: &str, report: &Value) -> Value {
-    json!({"id": "mJAXLaIBA_qY", "status": status, "report": report})
+    let mut job = recorded("012-job-waited-for");
+    job["status"] = json!(status);
+    job["report"] = report.clone();
+    job
 }
 
 /// What Cortex says to a user without a role.
@@ -60,10 +65,8 @@ impl Site for Cortex {
         }
         match (call.method.as_str(), call.path.as_str()) {
             ("GET", "/api/analyzer/type/other") => self.analyzers.clone(),
-            ("POST", "/api/analyzer/8744e1/run?force=1") => self.started.clone(),
-            ("GET", "/api/job/mJAXLaIBA_qY/waitreport?atMost=50seconds") => {
-                Reply::json(200, &self.told.remove(0))
-            }
+            ("POST", RUN) => self.started.clone(),
+            ("GET", WAIT) => Reply::json(200, &self.told.remove(0)),
             _ => Reply::json(
                 404,
                 &json!({"type": "NotFoundError", "message": "not found"}),
@@ -73,23 +76,19 @@ impl Site for Cortex {
 }
 
 /// Exit status, what was printed and what was complained of.
-fn run(address: &str, key: &str, connection: &[&str]) -> (i32, String, String) {
-    let mut script = Command::new("manifests/analyzers/MISPImport/import-now");
-    script
-        .env_clear()
-        .env("PATH", std::env::var("PATH").unwrap())
-        .args(connection);
-    let output = script
+fn run(address: &str, key: &str, arguments: &[&str]) -> (i32, String, String) {
+    let output = Program::Import
+        .command()
         .env("CORTEX_URL", address)
         .env("CORTEX_KEY", key)
+        .arg("now")
+        .args(arguments)
         .output()
         .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    search(&json!({"config": {"key": key}}), &(out.clone() + &err));
+    (output.status.code().unwrap(), out, err)
 }
 
 #[test]
@@ -100,7 +99,10 @@ fn a_schedule_has_cortex_import_and_prints_what_came_of_it() {
             &json!({"success": true, "full": {"message": message}}),
         )
     };
-    let part = success("INCOMPLETE: 1 event failed");
+    let part = job(
+        "Success",
+        &json!({"success": true, "full": {"message": "INCOMPLETE: 1 event failed", "is_incomplete": true}}),
+    );
     let failure = job(
         "Failure",
         &json!({"success": false, "errorMessage": "misp-corp: the key is refused", "input": null}),
@@ -110,12 +112,18 @@ fn a_schedule_has_cortex_import_and_prints_what_came_of_it() {
             success("2 events read, 2 alerts created"),
             0,
             "2 events read, 2 alerts created\n",
+            "",
         ),
-        (part, 2, "INCOMPLETE: 1 event failed\n"),
-        (failure, 1, "misp-corp: the key is refused\n"),
-        (job("Deleted", &json!("Deleted")), 1, "no report\n"),
+        (part, 1, "INCOMPLETE: 1 event failed\n", ""),
+        (failure, 1, "", "misp-corp: the key is refused\n"),
+        (
+            job("Deleted", &json!("Deleted")),
+            1,
+            "",
+            "no report (Deleted)\n",
+        ),
     ];
-    for (told, status, printed) in cases {
+    for (told, status, printed, complaint) in cases {
         let running = [
             job("Waiting", &json!("Waiting")),
             job("InProgress", &json!("Running")),
@@ -132,7 +140,7 @@ fn a_schedule_has_cortex_import_and_prints_what_came_of_it() {
             let left = cortex.world().told.clone();
             assert_eq!(
                 run(&format!("{}{address}", cortex.url()), KEY, connection),
-                (status, printed.to_owned(), String::new())
+                (status, printed.to_owned(), complaint.to_owned())
             );
             cortex.world().told = left;
             let asked = cortex.requests();
@@ -165,7 +173,7 @@ fn a_schedule_that_cannot_import_says_what_to_mend() {
             },
             KEY,
             "",
-            "lacks the role read or analyze",
+            "needs the roles read and analyze",
         ),
         (
             Cortex {
@@ -174,19 +182,19 @@ fn a_schedule_that_cannot_import_says_what_to_mend() {
             },
             KEY,
             "",
-            "lacks the role analyze",
+            "needs the roles read and analyze",
         ),
         (
             usual(),
             "wrong",
             "",
-            "401 and 403 mean that the user of CORTEX_KEY is another",
+            "401: Authentication failure: check CORTEX_KEY",
         ),
         (
             usual(),
             KEY,
             "/cortex",
-            "404 that CORTEX_URL is not the address of a Cortex",
+            "check CORTEX_URL: is this the address of a Cortex?",
         ),
         (
             Cortex {
@@ -195,7 +203,7 @@ fn a_schedule_that_cannot_import_says_what_to_mend() {
             },
             KEY,
             "",
-            "what answers is no Cortex: correct CORTEX_URL",
+            "correct CORTEX_URL",
         ),
         (
             Cortex {
@@ -204,7 +212,7 @@ fn a_schedule_that_cannot_import_says_what_to_mend() {
             },
             KEY,
             "",
-            "what answers is no Cortex",
+            "what answers is no Cortex: correct CORTEX_URL",
         ),
         (
             Cortex {
@@ -228,11 +236,8 @@ fn a_schedule_that_cannot_import_says_what_to_mend() {
     for (world, key, path, expected) in cases {
         let cortex = Server::start(world);
         let (status, printed, complaint) = run(&format!("{}{path}", cortex.url()), key, &[]);
-        assert_eq!((status, printed.as_str()), (1, ""), "{complaint}");
-        assert!(
-            complaint.contains(expected) && !complaint.contains("Traceback"),
-            "{complaint}"
-        );
+        assert_eq!((status, printed.as_str()), (2, ""), "{complaint}");
+        assert!(complaint.contains(expected), "{complaint}");
         let begun = cortex
             .requests()
             .iter()
@@ -240,4 +245,58 @@ fn a_schedule_that_cannot_import_says_what_to_mend() {
             .count();
         assert_eq!(begun, 0);
     }
+}
+
+#[test]
+fn an_import_is_begun_once_whatever_fails() {
+    let busy = |on, nth| Fault {
+        on,
+        nth,
+        what: What::Status(503, "busy".into(), "text/plain"),
+    };
+    let cut = Fault {
+        on: "/run?force",
+        nth: Nth::First(1),
+        what: What::CutAfter(20),
+    };
+    let cases = [
+        (busy("/waitreport", Nth::First(2)), 0, 1),
+        (busy("/analyzer/type", Nth::First(2)), 0, 1),
+        // Whether it runs is not known.
+        (cut, 1, 1),
+        (busy("/run?force", Nth::Always), 1, 0),
+    ];
+    for (fault, status, begun) in cases {
+        let cortex = Server::start(Cortex::new());
+        cortex.fault(fault.clone());
+        let (ended, _, complaint) = run(&cortex.url(), KEY, &[]);
+        assert_eq!(ended, status, "{fault:?} {complaint}");
+        let asked = cortex.requests();
+        let runs = asked
+            .iter()
+            .filter(|asked| asked.path == RUN && asked.status == 200);
+        assert_eq!(runs.count(), begun, "{fault:?}");
+        assert_eq!(asked.iter().filter(|asked| asked.path == RUN).count(), 1);
+    }
+}
+
+#[test]
+fn a_schedule_may_narrow_an_import() {
+    let cortex = Server::start(Cortex {
+        told: vec![
+            job(
+                "Success",
+                &json!({"success": true, "full": {"message": "done"}})
+            );
+            2
+        ],
+        ..Cortex::new()
+    });
+    run(&cortex.url(), KEY, &["--since", "90d", "partner"]);
+    let asked = cortex.requests();
+    let parameters = json!({"command": "misp:sync:partner", "since": "90d"});
+    assert_eq!(asked[1].body["parameters"], parameters);
+    let named = run(&cortex.url(), KEY, &["--analyzer", "Ours"]);
+    assert_eq!((named.0, named.1.as_str()), (2, ""));
+    assert!(named.2.contains("no analyzer Ours"), "{}", named.2);
 }
