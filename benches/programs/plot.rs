@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use crate::page::grouped;
+
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
 /// Room for the names at the left, at the top, for those of the curves at the right, and at the bottom.
@@ -82,7 +84,7 @@ fn draw(svg: &mut String, panel: &Panel) {
     let (start, end) = (left, WIDTH - right);
     for tick in up.ticks() {
         line(svg, (start, y(tick)), (end, y(tick)));
-        text(svg, (start - 6.0, y(tick) + 4.0), "end", &tick.to_string());
+        text(svg, (start - 6.0, y(tick) + 4.0), "end", &label(tick));
     }
     for tick in across.ticks() {
         line(svg, (x(tick), top), (x(tick), HEIGHT - bottom));
@@ -90,7 +92,7 @@ fn draw(svg: &mut String, panel: &Panel) {
             svg,
             (x(tick), HEIGHT - bottom + 16.0),
             "middle",
-            &tick.to_string(),
+            &label(tick),
         );
     }
     let heights = apart(&panel.curves, &y);
@@ -171,6 +173,15 @@ fn text(svg: &mut String, at: (f64, f64), anchor: &str, text: &str) {
         escaped(text)
     )
     .unwrap();
+}
+
+/// A power of ten as it stands at an axis.
+fn label(tick: f64) -> String {
+    if tick < 1.0 {
+        tick.to_string()
+    } else {
+        grouped(tick as usize)
+    }
 }
 
 fn escaped(text: &str) -> String {

@@ -97,7 +97,8 @@ impl Stage {
         let mark = format!("{name}-{}", self.mark);
         let each = range.map(|number| {
             let (kind, category, value) = attribute(&mark, number);
-            json!({"type": kind, "category": category, "value": value, "to_ids": true})
+            // What MISP compares with nothing it stores sooner; no two values are the same anyway.
+            json!({"type": kind, "category": category, "value": value, "to_ids": true, "disable_correlation": true})
         });
         each.collect()
     }
