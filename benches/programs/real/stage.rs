@@ -114,16 +114,16 @@ impl Stage {
         id.unwrap_or_else(|| panic!("{added:#}")).to_owned()
     }
 
-    /// The events of usual sizes.
-    pub(crate) fn ordinary(&self) -> Events {
-        events(ORDINARY[1], &[])
+    /// The events of usual sizes: few, and all.
+    pub(crate) fn ordinary(&self) -> [Events; 2] {
+        ORDINARY.map(|count| events(count, &[]))
     }
 
-    /// What is read: few events, more, and these with larger ones among them.
+    /// What is read: these, and all with larger ones among them.
     pub(crate) fn sets(&self) -> Vec<Events> {
-        let [few, all] = ORDINARY;
+        let all = ORDINARY[1];
         let larger = self.large.iter().map(|size| events(all, &[*size]));
-        [events(few, &[]), events(all, &[])]
+        self.ordinary()
             .into_iter()
             .chain(larger)
             .chain((self.large.len() > 1).then(|| events(all, &self.large)))
