@@ -1,9 +1,15 @@
-//! How many attributes and observables a second the mapping takes on one core: `cargo bench --bench table`.
+//! How many attributes and observables a second the mapping takes on one core: `cargo bench --bench table`. The figures are
+//! written as those of `programs` are.
 #![allow(
+    dead_code,
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a program for people"
 )]
+
+#[path = "programs/page.rs"]
+mod page;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -19,6 +25,7 @@ use cortex_misp::types::{
     AttributeInput, MispCapabilities, ObservableInput, ObservableTypeSet, Overrides, to_attributes,
     to_observables,
 };
+use page::{Table, grouped, made_on, publish};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -35,16 +42,18 @@ fn main() {
         .iter()
         .map(|one| ["type", "category", "value", "uuid"].map(|key| text(one, key)))
         .collect();
-    import(&stored);
-    page(
-        &all.iter()
-            .map(|one| serde_json::from_value(one.clone()).unwrap())
-            .collect::<Vec<Attribute>>(),
-    );
-    export(&stored);
+    let attributes: Vec<Attribute> = all
+        .iter()
+        .map(|one| serde_json::from_value(one.clone()).unwrap())
+        .collect();
+    let mut table = Table::new(&["mapping, on one core", "a second"]);
+    import(&mut table, &stored);
+    chunk(&mut table, &attributes);
+    export(&mut table, &stored);
+    publish("mapping", &made_on(), &[table]);
 }
 
-fn import(stored: &[[String; 4]]) {
+fn import(table: &mut Table, stored: &[[String; 4]]) {
     let data_types = ObservableTypeSet::thehive4();
     let started = Instant::now();
     let rounds = 20_000;
@@ -63,11 +72,12 @@ fn import(stored: &[[String; 4]]) {
             .ok();
         }
     }
-    report("import", rounds * stored.len(), started);
+    let name = "attributes of MISP to observables";
+    report(table, name, rounds * stored.len(), started);
 }
 
 /// As `import`, with filters, tags, limits, digests and merging. Copying the attributes is counted too.
-fn page(attributes: &[Attribute]) {
+fn chunk(table: &mut Table, attributes: &[Attribute]) {
     let setup = ChunkContext {
         has_files: false,
         uuid: Uuid::nil(),
@@ -89,10 +99,11 @@ fn page(attributes: &[Attribute]) {
             black_box(digest);
         }));
     }
-    report("page", rounds * attributes.len(), started);
+    let name = "the same with filters, tags, limits, merging";
+    report(table, name, rounds * attributes.len(), started);
 }
 
-fn export(stored: &[[String; 4]]) {
+fn export(table: &mut Table, stored: &[[String; 4]]) {
     let data_types = ObservableTypeSet::thehive4();
     let there: Vec<_> = stored
         .iter()
@@ -127,12 +138,11 @@ fn export(stored: &[[String; 4]]) {
             &MispCapabilities::newest(),
         ));
     }
-    report("export", rounds * given.len(), started);
+    let name = "observables to attributes of MISP";
+    report(table, name, rounds * given.len(), started);
 }
 
-fn report(what: &str, count: usize, started: Instant) {
-    let seconds = started.elapsed().as_secs_f64();
-    #[allow(clippy::cast_precision_loss, reason = "a few digits are enough")]
-    let rate = count as f64 / seconds;
-    println!("{what}: {count} in {seconds:.2} s, {rate:.0} a second");
+fn report(table: &mut Table, name: &str, count: usize, started: Instant) {
+    let rate = count as f64 / started.elapsed().as_secs_f64();
+    table.row(&[name, &grouped(rate as usize)]);
 }
