@@ -114,7 +114,11 @@ pub fn render(program: &str, report: &Value) -> String {
     };
 
     let mut lines = vec![format!("{program}: {}", full.message)];
-    lines.extend(full.warnings.iter().map(|one| format!("  note  {one}")));
+    lines.extend(
+        full.warnings
+            .iter()
+            .map(|warning| format!("  note  {warning}")),
+    );
     lines.push(String::new());
     lines.extend(render_ledger(&full.ledger, "  "));
     for connection in &full.connections {
@@ -154,13 +158,21 @@ fn render_connection(part: &Connection) -> Vec<String> {
         ),
     ];
 
-    lines.extend(part.error.iter().map(|one| format!("     ERROR  {one}")));
+    lines.extend(
+        part.error
+            .iter()
+            .map(|error| format!("     ERROR  {error}")),
+    );
     lines.extend(render_ledger(&part.ledger, "     "));
-    lines.extend(part.warnings.iter().map(|one| format!("     note  {one}")));
+    lines.extend(
+        part.warnings
+            .iter()
+            .map(|warning| format!("     note  {warning}")),
+    );
     lines.extend(
         part.failures
             .iter()
-            .map(|one| format!("     FAILED  {one}")),
+            .map(|failure| format!("     FAILED  {failure}")),
     );
 
     let is_look_up = part.look_up.is_some();

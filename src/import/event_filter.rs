@@ -329,7 +329,7 @@ impl EventFilters {
             && !self
                 .include_analysis
                 .iter()
-                .any(|one| Some(*one) == analysis)
+                .any(|state| Some(*state) == analysis)
         {
             return Some("state of analysis is not included".to_owned());
         }

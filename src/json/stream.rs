@@ -351,25 +351,18 @@ impl<'s> JsonStream<'s> {
             return self.read_element();
         }
         self.begin_element();
-        let (depth, mut stopped, mut uuid) = (self.depth, None, None);
-
-        let read = match self.open() {
-            Ok(()) => {
-                let mut walk = Walk {
-                    source: self,
-                    on,
-                    is_first: true,
-                    stopped: None,
-                    uuid: None,
-                    is_own: true,
-                };
-
-                let read = T::deserialize(MapAccessDeserializer::new(&mut walk));
-                (stopped, uuid) = (walk.stopped, walk.uuid);
-                read
-            }
-            Err(broken) => Err(broken),
+        let depth = self.depth;
+        let opened = self.open();
+        let mut walk = Walk {
+            source: self,
+            on,
+            is_first: true,
+            stopped: None,
+            uuid: None,
+            is_own: true,
         };
+        let read = opened.and_then(|()| T::deserialize(MapAccessDeserializer::new(&mut walk)));
+        let (stopped, uuid) = (walk.stopped, walk.uuid);
 
         // What `on` could not read as it should be is a flaw too.
         let read = match stopped.map(anyhow::Error::downcast) {

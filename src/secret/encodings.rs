@@ -131,7 +131,8 @@ impl SecretPatterns {
     }
 }
 
-/// Where a text that is searched for counts, of all that were found to be spelt so.
+/// Texts that are searched for, and where each counts. Of two secrets that are spelt alike the
+/// wider rule holds.
 type Patterns = BTreeMap<String, Counts>;
 
 fn add(patterns: &mut Patterns, text: String, counts: Counts) {
@@ -317,7 +318,7 @@ impl Counts {
     }
 }
 
-/// What a credential is called where it is told.
+/// What credentials are called in texts.
 const CALLED: [&str; 9] = [
     "password",
     "passwd",

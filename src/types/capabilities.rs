@@ -182,8 +182,10 @@ fn choose_observable_type(row: &MispType, names: &[String]) -> Cow<'static, str>
         .chain(usual.into_iter().flat_map(observable_types::synonyms))
         .chain([row.kind]);
     let find_name = |wanted: &str| {
-        let is_it = |name: &&String| observable_types::fold_name(name) == wanted && *name != "file";
-        names.iter().find(is_it)
+        // An observable of type `file` has to come with the file itself.
+        let is_wanted =
+            |name: &&String| observable_types::fold_name(name) == wanted && *name != "file";
+        names.iter().find(is_wanted)
     };
 
     match synonyms.filter_map(find_name).next() {
