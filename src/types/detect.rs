@@ -206,11 +206,11 @@ fn guess_untyped(data: &str) -> &'static str {
         return "other";
     }
     let id = bare.to_ascii_uppercase();
-    if patterns::CVE.matches(&id) {
+    if patterns::is_cve(&id) {
         return "vulnerability";
     }
 
-    if patterns::CWE.matches(&id) {
+    if patterns::is_cwe(&id) {
         return "weakness";
     }
     if bare.len() == 17 && bare.contains([':', '-']) && patterns::is_mac(&bare.replace('-', ":"), 6)
