@@ -144,8 +144,8 @@ impl Connection {
 
 impl Connections {
     /// Checks the lists against each other and each element by itself; `options` are those that a
-    /// connection can have of its own ([`overrides::overridable_options`]). Gives the connections and
-    /// warnings on them.
+    /// connection can have of its own ([`overrides::overridable_options`]). Gives the connections
+    /// and warnings on them.
     ///
     /// # Errors
     /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent
@@ -255,8 +255,8 @@ impl Connections {
         ensure!(
             !is_web_feed || !purpose.allows_export(),
             "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is \
-             read only: make it ImportOnly, and export into the file:/// folder that the web server \
-             shows"
+             read only: make it ImportOnly, and export into the file:/// folder that the web \
+             server shows"
         );
         let access = ServerAccess {
             cert_path: element_for(&self.cert_path, index).map(PathBuf::from),

@@ -158,22 +158,10 @@ fn render_connection(part: &Connection) -> Vec<String> {
         ),
     ];
 
-    lines.extend(
-        part.error
-            .iter()
-            .map(|error| format!("     ERROR  {error}")),
-    );
+    lines.extend(labelled("ERROR", part.error.as_slice()));
     lines.extend(render_ledger(&part.ledger, "     "));
-    lines.extend(
-        part.warnings
-            .iter()
-            .map(|warning| format!("     note  {warning}")),
-    );
-    lines.extend(
-        part.failures
-            .iter()
-            .map(|failure| format!("     FAILED  {failure}")),
-    );
+    lines.extend(labelled("note", &part.warnings));
+    lines.extend(labelled("FAILED", &part.failures));
 
     let is_look_up = part.look_up.is_some();
     let events = part.events.iter();
@@ -191,6 +179,12 @@ fn render_connection(part: &Connection) -> Vec<String> {
     }
 
     lines
+}
+
+fn labelled(label: &str, texts: &[String]) -> impl Iterator<Item = String> {
+    texts
+        .iter()
+        .map(move |text| format!("     {label}  {text}"))
 }
 
 /// ", 3 of them put again (429: 2, broken answer: 1)".

@@ -230,8 +230,8 @@ impl Probe<'_> {
                 GROUP,
                 format!(
                     "{number} is not among the groups that the key's organisation may share with: \
-                     MISP refuses events for it; correct \"sharing_group\", or have the organisation made a member of an \
-                     active group"
+                     MISP refuses events for it; correct \"sharing_group\", or have the \
+                     organisation made a member of an active group"
                 ),
             ),
             Err(error) => findings.fail_with(GROUP, &error),

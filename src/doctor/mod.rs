@@ -100,8 +100,8 @@ impl Findings {
         self.add(check, Verdict::Skipped, words);
     }
 
-    /// Looks at something in stages. Where an error ends the looking, a finding names the stages that
-    /// were not reached.
+    /// Looks at something in stages. Where an error ends the looking, a finding names the stages
+    /// that were not reached.
     fn look<T>(
         &mut self,
         stages: &[&'static str],

@@ -1,6 +1,8 @@
 //! The round: configuration, each connection, the targets of an export together, TheHive.
 
 use anyhow::{Context, Result};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 
 use super::connectivity::CONNECTION;
 use super::misp::{Probe, ProbedServer};
@@ -119,21 +121,7 @@ fn examine_config<W: Worker>(
         run.http_context(),
     );
 
-    let (working, idle): (Vec<_>, Vec<_>) = wants
-        .connections
-        .iter()
-        .cloned()
-        .partition(|connection| (wants.may)(connection.purpose));
-
-    let working =
-        overrides::configure_each(working, &input.config, &config).unwrap_or_else(|error| {
-            findings.fail_with(ITEMS, &error);
-            Vec::new()
-        });
-
-    if idle.len() == wants.connections.len() {
-        findings.fail("purpose", connections::no_connection_may(wants.work));
-    }
+    let (working, idle) = select_connections(&wants, input, &config, &mut findings);
 
     // Before the connections: their organisations are compared with those of TheHive's user.
     let mut of_thehive = Findings::for_subject(THEHIVE);
@@ -186,6 +174,30 @@ fn read_requirements<W: Worker>(
     }
 
     Some((wants, config))
+}
+
+/// The connections that take part in the work, each with its configuration; and the others.
+fn select_connections<C: Clone + DeserializeOwned + JsonSchema>(
+    wants: &Requirements,
+    input: &DoctorInput,
+    config: &C,
+    findings: &mut Findings,
+) -> (Vec<ConnectionConfig<C>>, Vec<Connection>) {
+    let (working, idle): (Vec<_>, Vec<_>) = wants
+        .connections
+        .iter()
+        .cloned()
+        .partition(|connection| (wants.may)(connection.purpose));
+    let working =
+        overrides::configure_each(working, &input.config, config).unwrap_or_else(|error| {
+            findings.fail_with(ITEMS, &error);
+            Vec::new()
+        });
+    if idle.len() == wants.connections.len() {
+        findings.fail("purpose", connections::no_connection_may(wants.work));
+    }
+
+    (working, idle)
 }
 
 /// What the HTTP client found wrong with its settings, such as a file of certificates: a run would

@@ -34,7 +34,8 @@ pub fn check_instance(wants: &Requirements, findings: &mut Findings) {
             INSTANCE,
             format!(
                 "it is not set, and \"{name}\", which stands in its place, may be the name of \
-                 other installations too: set it to a name of your own, the same in both workers, before the first export"
+                 other installations too: set it to a name of your own, the same in both workers, \
+                 before the first export"
             ),
         ),
     }
@@ -56,7 +57,8 @@ pub fn check_secret(wants: &Requirements, findings: &mut Findings) {
         SECRET,
         format!(
             "\"instance_secret\" is not set, so that others can compute the uuids of exports and \
-             claim them on a MISP: set it to a random text, the same in both workers and for ever, such as {proposed}"
+             claim them on a MISP: set it to a random text, the same in both workers and for ever, \
+             such as {proposed}"
         ),
     );
 }
@@ -221,8 +223,8 @@ impl TheHiveProbe<'_> {
             Ok(false) => findings.warn(
                 TEMPLATE,
                 format!(
-                    "\"{organisation}\" has no case template \"{shown}\" (\"case_template\"): alerts are \
-                     made without one"
+                    "\"{organisation}\" has no case template \"{shown}\" (\"case_template\"): \
+                     alerts are made without one"
                 ),
             ),
             Err(error) => findings.warn(TEMPLATE, format!("{error:#}")),

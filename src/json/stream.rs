@@ -159,9 +159,9 @@ impl<'s> JsonStream<'s> {
         }
     }
 
-    /// Hands over each element of the list that stands below the keys of `path`,
-    /// `["response", "Attribute"]` for instance; other keys are passed over. The list may be written
-    /// as an object of places, and null is an empty one.
+    /// Hands over each element of the list that stands below the keys of `path`, such as
+    /// `["response", "Attribute"]`; other keys are passed over. The list may be written as an
+    /// object of places, and null is an empty one.
     ///
     /// # Errors
     /// That there is no such list, or that the body breaks off; or the handler's own error.

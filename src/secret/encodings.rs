@@ -206,8 +206,8 @@ impl Reading {
             .take(1 + MOST_LEVELS)
     }
 
-    /// The same of the text itself, with the escapes undone that begin with these signs, if there are
-    /// any.
+    /// The same of the text itself, with the escapes undone that begin with these signs, if there
+    /// are any.
     fn unescape(&self, signs: &[char]) -> Option<Self> {
         let (mut text, mut starts) = (String::new(), Vec::new());
         let mut rest = self.text.as_str();

@@ -1,6 +1,6 @@
 //! How the values of MISP's types are written: what MISP changes before it stores one, what it
-//! demands of it, and what it says otherwise, by the cases of AttributeValidationTool.php. A form is
-//! one row; what its words mean is in `normalise.rs` (changes) and `patterns.rs` (questions).
+//! demands of it, and what it says otherwise, by the cases of AttributeValidationTool.php. A form
+//! is one row; what its words mean is in `normalise.rs` (changes) and `patterns.rs` (questions).
 
 use std::borrow::Cow;
 
@@ -26,9 +26,9 @@ pub struct ValueForm {
 const ROUNDS: usize = 8;
 
 impl ValueForm {
-    /// The value as MISP stores it, with every character kept. MISP changes a value once; here it is
-    /// changed until nothing changes any more, since a value that MISP would change again is not the
-    /// one it stores.
+    /// The value as MISP stores it, with every character kept. MISP changes a value once; here it
+    /// is changed until nothing changes any more, since a value that MISP would change again is not
+    /// the one it stores.
     pub fn normalise(&self, value: &str) -> String {
         // PHP's trim(): no Unicode blanks.
         let change_once =

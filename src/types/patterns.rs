@@ -69,9 +69,9 @@ pub static VULNERABILITY: Pattern = Pattern::new(
 
 /// The methods that MISP knows, with a blank between: HTTP, WebDAV and its relatives.
 pub const METHODS: &str = "OPTIONS GET HEAD POST PUT DELETE TRACE CONNECT PROPFIND PROPPATCH MKCOL \
-                           COPY MOVE LOCK UNLOCK VERSION-CONTROL REPORT CHECKOUT CHECKIN UNCHECKOUT \
-                           MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL MKACTIVITY ORDERPATCH ACL \
-                           PATCH SEARCH";
+                           COPY MOVE LOCK UNLOCK VERSION-CONTROL REPORT CHECKOUT CHECKIN \
+                           UNCHECKOUT MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL MKACTIVITY \
+                           ORDERPATCH ACL PATCH SEARCH";
 
 pub fn is_digits(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())

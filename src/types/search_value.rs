@@ -175,6 +175,7 @@ impl SearchValue {
     /// it as a type that the observable stands for.
     fn compare_value(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
         let value = trim_pasted(value);
+        // `AS1` is `1` as an autonomous system only, and no text or port.
         let row = row.filter(|row| !self.is_number || self.covers_type(row));
         let as_it_is = (row.is_some() || !self.is_number)
             .then(|| self.compare_spelling(row, value))

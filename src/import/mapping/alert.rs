@@ -164,6 +164,7 @@ pub fn draft_alert(
             .link
             .as_ref()
             .map(|link| shorten_name(link, LONGEST_LINK, scrubber)),
+        // MISP counts from high to low, TheHive from low to high; what is undefined is medium.
         severity: match event.threat_level_id {
             Some(1) => 3,
             Some(3) => 1,
@@ -213,6 +214,7 @@ fn build_tags(
 ) -> (Vec<String>, usize) {
     let mut tags = Tags::new(origin.scrubber);
     let mut beyond = HashSet::new();
+    // However many are configured, the one that names the creator finds room.
     let room = MOST_TAGS.saturating_sub(marks.alert_tags.len()).max(1);
     let organisation = event.creator_name().trim();
     if !organisation.is_empty() {

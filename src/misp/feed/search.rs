@@ -13,7 +13,7 @@ use super::{Feed, HASHES, is_missing, md5_hex, read_pieces};
 use crate::http::ReadError;
 use crate::json::Element;
 use crate::misp::search::{Hit, SearchCoverage};
-use crate::misp::wire::{Attribute, EventPart};
+use crate::misp::wire::{Attribute, Event, EventPart};
 use crate::misp::{IndexEntry, Window};
 use crate::text::format_count;
 use crate::types::SearchValue;
@@ -227,57 +227,25 @@ impl Reading<'_> {
         spelled: &str,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<Result<()>> {
-        let (feed, sought) = (self.feed, self.sought);
-        let left = &mut self.left;
-        let (mut stopped, mut is_untouched, mut bad) = (None, true, 0);
+        let mut matches = Matches::default();
+        let read = self.read_matches(event, spelled, &mut matches, on);
 
-        let read = feed.read_event_file(event, spelled, |file| {
-            // A file on the web may be read a second time.
-            bad = 0;
-            let mut counting = Counting { file, left };
-
-            read_pieces(&mut counting, event, &mut |piece| {
-                for attribute in into_attributes(piece, &mut bad) {
-                    let Some(likeness) =
-                        sought.compare_attribute(&attribute.kind, &attribute.value)
-                    else {
-                        continue;
-                    };
-
-                    is_untouched = false;
-                    on(Hit::Attribute {
-                        event: *event,
-                        attribute: Box::new(attribute),
-                        likeness,
-                        sightings: 0,
-                    })
-                    .map_err(|error| {
-                        stopped = Some(error);
-                        anyhow!("stopped")
-                    })?;
-                }
-
-                Ok(())
-            })
-            .map_err(|error| ReadError::new(error, is_untouched))
-        });
-
-        if bad > 0 {
+        if matches.unreadable > 0 {
             let some = "of its attributes or objects";
-            let number = format_count(bad, some, some);
+            let number = format_count(matches.unreadable, some, some);
             self.note_flaw(format!("event {event}: {number} cannot be read"));
         }
 
         // The handler's own error is none of the file's, and ends the search.
-        if let Some(error) = stopped {
+        if let Some(error) = matches.stopped {
             return Err(error);
         }
         let hit = match read {
-            Ok(_) if is_untouched => return Ok(Ok(())),
-            Err(error) if is_untouched => return Ok(Err(error)),
+            Ok(_) if !matches.has_some => return Ok(Ok(())),
+            Err(error) if !matches.has_some => return Ok(Err(error)),
             Ok(head) => Hit::Event {
                 event: *event,
-                head: Box::new(feed.compact_head(spelled, head)),
+                head: Box::new(self.feed.compact_head(spelled, head)),
             },
             Err(error) => Hit::Unreadable {
                 event: *event,
@@ -286,6 +254,56 @@ impl Reading<'_> {
         };
         on(hit).map(Ok)
     }
+
+    /// Hands over the attributes of an event that have the value, and gives the event's head.
+    fn read_matches(
+        &mut self,
+        event: &Uuid,
+        spelled: &str,
+        matches: &mut Matches,
+        on: &mut dyn FnMut(Hit) -> Result<()>,
+    ) -> Result<Event> {
+        let (sought, left) = (self.sought, &mut self.left);
+
+        self.feed.read_event_file(event, spelled, |file| {
+            // A file on the web may be read a second time.
+            matches.unreadable = 0;
+            let mut counting = Counting { file, left };
+
+            read_pieces(&mut counting, event, &mut |piece| {
+                for attribute in into_attributes(piece, &mut matches.unreadable) {
+                    let likeness = sought.compare_attribute(&attribute.kind, &attribute.value);
+                    let Some(likeness) = likeness else { continue };
+
+                    matches.has_some = true;
+                    on(Hit::Attribute {
+                        event: *event,
+                        attribute: Box::new(attribute),
+                        likeness,
+                        sightings: 0,
+                    })
+                    .map_err(|error| {
+                        matches.stopped = Some(error);
+                        anyhow!("stopped")
+                    })?;
+                }
+
+                Ok(())
+            })
+            .map_err(|error| ReadError::new(error, !matches.has_some))
+        })
+    }
+}
+
+/// What came of the attributes of one event.
+#[derive(Default)]
+struct Matches {
+    /// True if one was handed over.
+    has_some: bool,
+    /// How many could not be read.
+    unreadable: u64,
+    /// The handler's error.
+    stopped: Option<anyhow::Error>,
 }
 
 /// A file whose bytes are counted.

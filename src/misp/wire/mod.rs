@@ -1,6 +1,6 @@
 //! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a
-//! missing list is empty. How an event and a manifest are walked is in `event_stream.rs`, how tags are
-//! read in `tags.rs`.
+//! missing list is empty. How an event and a manifest are walked is in `event_stream.rs`, how tags
+//! are read in `tags.rs`.
 
 mod event_stream;
 mod tags;
