@@ -25,15 +25,14 @@ const FALLBACKS: u8 = 4;
 pub struct Ids {
     instance: String,
     secret: Option<Secret>,
-    /// Who adds to an event, if that is not the owner of the event's own case.
+    /// Who adds to an event, if that is not the owner of the event's own case; else empty.
     guest: String,
-    /// The same of the other side of a case that TheHive shares: who else adds to the event for
-    /// this case.
+    /// The `guest` of the other side of a case that TheHive shares ([`Self::other_side`]).
     beside: Option<String>,
 }
 
-/// What a uuid is for. With a secret an event's mark is one of its own, so that nobody makes an
-/// event with the uuid of an attribute of ours, which everybody sees who sees our event.
+/// What a uuid is for. With a secret, events are marked in another way than what stands in them: so
+/// nobody can make an event whose uuid is that of an attribute of ours and counts as our event.
 #[derive(Clone, Copy)]
 enum Kind {
     Event,
@@ -84,10 +83,11 @@ impl Ids {
         }
     }
 
-    /// How the uuids of a case are made inside events. One that is another case's tells the two
-    /// cases' attributes apart (`is_guest`), and each one those of the case's owner from those that
-    /// organisations add which TheHive shares the case with: so nobody takes back what somebody
-    /// else put there. Guests of one case need no names of their own, since they take back nothing.
+    /// How the uuids of a case's attributes and objects are made inside events. In the event of
+    /// another case (`is_guest`) they depend on this case too; and those of organisations that
+    /// TheHive shares the case with (not `is_owner`) differ from its owner's: so each takes back
+    /// only what it put there itself. The organisations that share a case have one name in common,
+    /// since they take back nothing.
     pub fn for_case(&self, (id, created): (&str, &str), is_guest: bool, is_owner: bool) -> Self {
         let case = [id, created].join("\0");
         let shared = [case.as_str(), "shared"].join("\0");

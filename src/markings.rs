@@ -225,17 +225,17 @@ impl<L: Copy + Ord> Marking<L> {
 
     fn read_word(&self, word: &str) -> Option<L> {
         let word = word.trim().to_ascii_lowercase();
-        let is_it = |row: &&Row<L>| {
+        let is_meant = |row: &&Row<L>| {
             row.word.eq_ignore_ascii_case(&word) || row.others.contains(&word.as_str())
         };
-        self.rows.iter().find(is_it).map(|row| row.level)
+        self.rows.iter().find(is_meant).map(|row| row.level)
     }
 
     fn read_tag(&self, tag: &str) -> Option<L> {
         match parse_tag(tag, self) {
-            Said::Level(level) => Some(level),
-            Said::Unreadable => self.rows.last().map(|row| row.level),
-            Said::Nothing => None,
+            TagMeaning::Level(level) => Some(level),
+            TagMeaning::Unreadable => self.rows.last().map(|row| row.level),
+            TagMeaning::Nothing => None,
         }
     }
 
@@ -252,7 +252,7 @@ impl<L: Copy + Ord> Marking<L> {
 }
 
 /// What a tag says of one marking.
-enum Said<L> {
+enum TagMeaning<L> {
     Level(L),
     /// It is meant as one, and its word is none that is known.
     Unreadable,
@@ -270,7 +270,7 @@ enum Said<L> {
 /// its words (`TLP|RED`, `TLP RED ONLY`), if any: `tlp-handling` is a tag like any other. Beside
 /// further words CLEAR and GREEN count for nothing, so that a sentence (`tlp not clear`) lowers no
 /// default.
-fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
+fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> TagMeaning<L> {
     let name = marking.name;
     // Nearly no tag is meant, and all of them are looked at.
     let begins = |tag: &str| {
@@ -278,38 +278,41 @@ fn parse_tag<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Said<L> {
             .is_some_and(|head| head.eq_ignore_ascii_case(name))
     };
     if tag.is_ascii() && !begins(tag) && tag.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return Said::Nothing;
+        return TagMeaning::Nothing;
     }
     let plain = tags::fold_name(tag);
     let plain = plain
         .trim_start_matches(|c: char| !c.is_alphanumeric())
         .trim_end_matches([']', ')', '}', '>', ';', ',', '.']);
     let Some(rest) = plain.get(name.len()..).filter(|_| begins(plain)) else {
-        return Said::Nothing;
+        return TagMeaning::Nothing;
     };
 
     let Some(word) = strip_version(rest).strip_prefix([':', '=']) else {
-        let is_parted = tag
-            .trim()
-            .chars()
-            .nth(name.len())
-            .is_some_and(|c| !c.is_alphanumeric());
-
-        let level = marking
-            .read_word(rest.trim_start_matches(['-', '_', '.', '/']))
-            .filter(|_| is_parted);
-        return level
-            .or_else(|| level_among_words(tag, marking))
-            .map_or(Said::Nothing, Said::Level);
+        return level_without_sign(tag, rest, marking)
+            .map_or(TagMeaning::Nothing, TagMeaning::Level);
     };
-
     let word = word.trim_matches([':', '=']);
 
     match marking.read_word(word) {
-        Some(level) => Said::Level(level),
-        None if word.to_ascii_lowercase().starts_with("ex:") => Said::Nothing,
-        None => Said::Unreadable,
+        Some(level) => TagMeaning::Level(level),
+        None if word.to_ascii_lowercase().starts_with("ex:") => TagMeaning::Nothing,
+        None => TagMeaning::Unreadable,
     }
+}
+
+/// The level that a tag says without `:` or `=`; `rest` is what stands behind the marking's name.
+fn level_without_sign<L: Copy + Ord>(tag: &str, rest: &str, marking: &Marking<L>) -> Option<L> {
+    let is_parted = tag
+        .trim()
+        .chars()
+        .nth(marking.name.len())
+        .is_some_and(|c| !c.is_alphanumeric());
+
+    marking
+        .read_word(rest.trim_start_matches(['-', '_', '.', '/']))
+        .filter(|_| is_parted)
+        .or_else(|| level_among_words(tag, marking))
 }
 
 /// What stands behind a version, such as `2.0` or `v2`.
@@ -355,8 +358,8 @@ pub fn unreadable_tags<'a>(
     tags: impl IntoIterator<Item = &'a str>,
 ) -> impl Iterator<Item = &'a str> {
     tags.into_iter().filter(|tag| {
-        matches!(parse_tag(tag, &TLP), Said::Unreadable)
-            || matches!(parse_tag(tag, &PAP), Said::Unreadable)
+        matches!(parse_tag(tag, &TLP), TagMeaning::Unreadable)
+            || matches!(parse_tag(tag, &PAP), TagMeaning::Unreadable)
     })
 }
 

@@ -140,6 +140,47 @@ pub struct ConnectionReport {
     pub beside: BesidePart,
 }
 
+/// How many elements each list of a report leaves out.
+type LeftOut = BTreeMap<String, u64>;
+
+/// The lists of a part: each takes what finds room in it, and the rest is counted.
+impl ConnectionReport {
+    fn push_warning(&mut self, warning: String, left_out: &mut LeftOut) {
+        push_once(&mut self.warnings, left_out, warning);
+    }
+
+    fn push_note(&mut self, note: String, left_out: &mut LeftOut) {
+        push_once(&mut self.notes, left_out, note);
+    }
+
+    fn push_failures(
+        &mut self,
+        failures: impl IntoIterator<Item = String>,
+        left_out: &mut LeftOut,
+    ) {
+        let list = &mut self.failures;
+        push_bounded(list, failures, SHOWN_FAILURES, left_out, "failures");
+    }
+
+    fn push_observables(
+        &mut self,
+        rows: impl IntoIterator<Item = ObservableRow>,
+        left_out: &mut LeftOut,
+    ) {
+        let list = &mut self.observables;
+        push_bounded(list, rows, SHOWN_LINES, left_out, "observables");
+    }
+
+    fn push_retractions(
+        &mut self,
+        rows: impl IntoIterator<Item = RetractionRow>,
+        left_out: &mut LeftOut,
+    ) {
+        let list = &mut self.retractions;
+        push_bounded(list, rows, SHOWN_LINES, left_out, "retractions");
+    }
+}
+
 /// What stands beside the part of one connection while the run works.
 #[derive(Clone, Debug, Default)]
 pub struct BesidePart {
@@ -212,7 +253,7 @@ impl RunReport {
         }
     }
 
-    /// A run with the same secrets that tells nothing in this one's report.
+    /// A run with the same secrets and a report of its own.
     pub fn with_separate_report(&self) -> Self {
         Self {
             draft: Arc::default(),
@@ -313,7 +354,7 @@ impl RequestObserver for ConnectionReporter {
     }
 }
 
-fn push_once(list: &mut Vec<String>, left_out: &mut BTreeMap<String, u64>, text: String) {
+fn push_once(list: &mut Vec<String>, left_out: &mut LeftOut, text: String) {
     if !list.contains(&text) {
         push_bounded(list, [text], SHOWN_WARNINGS, left_out, "warnings");
     }
@@ -406,29 +447,20 @@ impl ConnectionReporter {
 
     /// Adds a warning to this connection, once.
     pub fn warn(&self, warning: impl Into<String>) {
-        self.update_list(|part, left_out| push_once(&mut part.warnings, left_out, warning.into()));
+        self.update_list(|part, left_out| part.push_warning(warning.into(), left_out));
     }
 
     /// Adds a remark that the message has to have too, once.
     pub fn add_note(&self, note: impl Into<String>) {
-        self.update_list(|part, left_out| push_once(&mut part.notes, left_out, note.into()));
+        self.update_list(|part, left_out| part.push_note(note.into(), left_out));
     }
 
     /// Names a single failure; of those beyond the first the report gives the number.
     pub fn add_failure(&self, failure: impl Into<String>) {
-        self.update_list(|part, left_out| {
-            let failure = [failure.into()];
-            push_bounded(
-                &mut part.failures,
-                failure,
-                SHOWN_FAILURES,
-                left_out,
-                "failures",
-            );
-        });
+        self.update_list(|part, left_out| part.push_failures([failure.into()], left_out));
     }
 
-    fn update_list(&self, change: impl FnOnce(&mut ConnectionReport, &mut BTreeMap<String, u64>)) {
+    fn update_list(&self, change: impl FnOnce(&mut ConnectionReport, &mut LeftOut)) {
         let full = &mut self.run.draft().full;
         if let Some(part) = full.connections.get_mut(self.index) {
             change(part, &mut full.left_out);
@@ -442,28 +474,12 @@ impl ConnectionReporter {
 
     /// Shows an observable; of those beyond the first the report gives the number.
     pub fn show_observable(&self, row: ObservableRow) {
-        self.update_list(|part, left_out| {
-            push_bounded(
-                &mut part.observables,
-                [row],
-                SHOWN_LINES,
-                left_out,
-                "observables",
-            );
-        });
+        self.update_list(|part, left_out| part.push_observables([row], left_out));
     }
 
     /// Shows a retraction; of those beyond the first the report gives the number.
     pub fn show_retraction(&self, row: RetractionRow) {
-        self.update_list(|part, left_out| {
-            push_bounded(
-                &mut part.retractions,
-                [row],
-                SHOWN_LINES,
-                left_out,
-                "retractions",
-            );
-        });
+        self.update_list(|part, left_out| part.push_retractions([row], left_out));
     }
 
     /// Shows an event; of those that find no room the report gives the number. What was written or
@@ -472,8 +488,9 @@ impl ConnectionReporter {
         self.run.draft().show_event(self.index, line);
     }
 
-    /// A handle in which this connection is told of apart, for
-    /// [`ConnectionReporter::set_report_if_stopped`] and [`ReportBuilder::merge_part`].
+    /// A reporter of the same connection with a report of its own, which
+    /// [`ConnectionReporter::merge_part`] adds to this one, and which may be set as
+    /// [`ConnectionReporter::set_report_if_stopped`] before.
     pub fn separate_part(&self) -> Self {
         let name = self.name();
         self.run.with_separate_report().open(ConnectionReport {

@@ -145,12 +145,10 @@ const MAGICS: [&[u8]; 23] = [
 /// Extensions that Windows, or a desktop, runs at a double click or loads as code.
 const EXTENSIONS: &str = "\
     apk app appimage application appref-ms appx appxbundle ax bash bat bin chm class cmd com \
-    command cpl crx deb \
-    desktop dex diagcab dll dmg drv dylib efi elf exe gadget hlp hta inf ins ipa isp jar jnlp js \
-    jse ko ksh lnk \
-    mde mjs msc msh msi msix msixbundle msp mst o ocx php pif pkg pl prg ps1 ps2 psc1 psd1 psm1 \
-    py pyc pyw rb \
-    reg rpm run scf scr sct sh so sys url vb vbe vbs vxd wasm ws wsc wsf wsh xll zsh";
+    command cpl crx deb desktop dex diagcab dll dmg drv dylib efi elf exe gadget hlp hta inf \
+    ins ipa isp jar jnlp js jse ko ksh lnk mde mjs msc msh msi msix msixbundle msp mst o ocx \
+    php pif pkg pl prg ps1 ps2 psc1 psd1 psm1 py pyc pyw rb reg rpm run scf scr sct sh so sys \
+    url vb vbe vbs vxd wasm ws wsc wsf wsh xll zsh";
 
 /// True if the file is a program, by its beginning or by the end of its name; the doubtful count as
 /// programs, since what is packed as a sample loses nothing by it. An office document is none,

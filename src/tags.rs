@@ -80,9 +80,9 @@ pub fn build(name: &str, value: &str) -> String {
 pub fn parse_value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let (written, value) = tag.split_once('=')?;
     let (namespace, word) = written.split_once(':')?;
-    let (of, own) = name.split_once(':')?;
-    let is_name =
-        namespace.trim().eq_ignore_ascii_case(of) && word.trim().eq_ignore_ascii_case(own);
+    let (own_namespace, own_word) = name.split_once(':')?;
+    let is_name = namespace.trim().eq_ignore_ascii_case(own_namespace)
+        && word.trim().eq_ignore_ascii_case(own_word);
     let value = value.trim();
     let quoted = value
         .strip_prefix('"')

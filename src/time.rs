@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 /// Seconds in a day.
 pub const DAY: i64 = 86_400;
 
+/// So much time before the deadline of a run nothing new is begun; of a short one a tenth.
 const LAST: Duration = Duration::from_secs(60);
 
 /// The moment at which a run started, and the one at which it has to stop.
@@ -70,6 +71,7 @@ impl Clock {
         match (own, self.deadline) {
             (Some(own), deadline) if deadline.is_none_or(|deadline| own < deadline) => Self {
                 deadline: Some(own),
+                // So short a part would be near its end from the start.
                 last: Duration::ZERO,
                 ..self
             },
@@ -168,8 +170,8 @@ pub fn parse_day(text: &str) -> Option<i64> {
 }
 
 /// The seconds since 1970 that a number means: up to 11 digits are seconds, up to 14 milliseconds,
-/// up to 17 microseconds, and more nanoseconds. A moment before 1973 is not told apart from one in
-/// milliseconds, and none is meant.
+/// up to 17 microseconds, and more nanoseconds. What is written in milliseconds and lies before
+/// March 1973 is taken for seconds: nobody means it.
 pub fn to_seconds(number: i64) -> i64 {
     let unit = match number.unsigned_abs() {
         0..100_000_000_000 => 1,

@@ -33,16 +33,17 @@ impl Organisations {
             include_thehive_organisations: included,
             exclude_thehive_organisations: excluded,
         } = self;
-        let has = |list: &[String], name: &str| list.iter().any(|one| is_same_name(one, name));
-        let is_excluded =
-            |name: &str| has(excluded, name) || excluded.iter().any(|one| are_alike(one, name));
+        let has =
+            |list: &[String], name: &str| list.iter().any(|listed| is_same_name(listed, name));
+        let is_excluded = |name: &str| {
+            has(excluded, name) || excluded.iter().any(|listed| are_alike(listed, name))
+        };
 
         match organisation.map(str::trim).filter(|name| !name.is_empty()) {
             None if self.allows_all() => None,
             None => Some(
                 "is for certain TheHive organisations, and it is not known for which one this job \
-                 runs: TheHive names it \
-                 in the job's parameter \"organisation\""
+                 runs: TheHive names it in the job's parameter \"organisation\""
                     .to_owned(),
             ),
             Some(name) if is_excluded(name) => Some(format!(

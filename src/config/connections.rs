@@ -137,15 +137,15 @@ impl Connection {
     /// The first connection to the same MISP, by its URL, if this is a later one.
     pub fn first_with_same_url<'c>(&self, all: &'c [Self]) -> Option<&'c Self> {
         all.iter()
-            .find(|one| one.url() == self.url())
+            .find(|connection| connection.url() == self.url())
             .filter(|first| first.name != self.name)
     }
 }
 
 impl Connections {
     /// Checks the lists against each other and each element by itself; `options` are those that a
-    /// connection can have of its own ([`overrides::overridable_options`]). Gives the connections and
-    /// warnings on them.
+    /// connection can have of its own ([`overrides::overridable_options`]). Gives the connections
+    /// and warnings on them.
     ///
     /// # Errors
     /// The first wrong element: item, position, what is wrong and what to do. Nothing may be sent
@@ -159,16 +159,18 @@ impl Connections {
             .map(|(index, own)| self.build_connection(index, own))
             .collect::<Result<_>>()?;
 
-        for (index, one) in connections.iter().enumerate() {
-            let first = connections.iter().position(|other| other.name == one.name);
-            let first = first.unwrap_or(index);
+        for (index, connection) in connections.iter().enumerate() {
+            let first = connections
+                .iter()
+                .position(|other| other.name == connection.name)
+                .unwrap_or(index);
             ensure!(
                 first == index,
                 "configuration item \"name\": elements {} and {} are both \"{}\": give each \
                  connection a name of its own",
                 first + 1,
                 index + 1,
-                one.name
+                connection.name
             );
         }
 
@@ -202,8 +204,7 @@ impl Connections {
         {
             bail!(
                 "connection \"{}\" may not {work}: its \"purpose\" is {:?} (one of several \
-                 connections that has none of its \
-                 own is ImportOnly): set it to ImportAndExport",
+                 connections that has none of its own is ImportOnly): set it to ImportAndExport",
                 other.name,
                 other.purpose
             );
@@ -254,8 +255,8 @@ impl Connections {
         ensure!(
             !is_web_feed || !purpose.allows_export(),
             "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is \
-             read only: make it ImportOnly, and export into the file:/// folder that the web server \
-             shows"
+             read only: make it ImportOnly, and export into the file:/// folder that the web \
+             server shows"
         );
         let access = ServerAccess {
             cert_path: element_for(&self.cert_path, index).map(PathBuf::from),

@@ -127,8 +127,7 @@ pub fn build_ids(instance: &str, secret: Option<&Secret>) -> Result<Ids> {
     ensure!(
         !is_short,
         "configuration item \"instance_secret\" has fewer than {SHORTEST_SECRET} characters: give \
-         a random text, such as `check` \
-         proposes"
+         a random text, such as `check` proposes"
     );
 
     Ok(Ids::new(instance, secret))
@@ -252,10 +251,10 @@ impl OptionSpec {
                 number.map(Value::from)
             }
             OptionKind::Choice(words) => {
-                let given = to_text(value).unwrap_or_default();
+                let text = to_text(value).unwrap_or_default();
                 words
                     .iter()
-                    .find(|word| word.eq_ignore_ascii_case(given.trim()))
+                    .find(|word| word.eq_ignore_ascii_case(text.trim()))
                     .map(|word| Value::from(word.as_str()))
             }
         };

@@ -102,6 +102,22 @@ pub struct Overrides {
     pub options: Map<String, Value>,
 }
 
+impl Overrides {
+    fn new(header: OverrideHeader, rest: Map<String, Value>) -> Self {
+        Self {
+            purpose: header.purpose,
+            cert_check: header.cert_check,
+            proxy: header.proxy.map(parse_proxy),
+            // An empty value sets nothing: what holds for all connections, a limit for instance,
+            // stays.
+            options: rest
+                .into_iter()
+                .filter(|(_, value)| !super::is_unset(value))
+                .collect(),
+        }
+    }
+}
+
 /// The settings of each connection, in the order of the names.
 ///
 /// # Errors
@@ -112,7 +128,7 @@ pub fn parse_each(
     options: &[OptionSpec],
 ) -> Result<Vec<Overrides>> {
     let mut each: Vec<Option<Overrides>> = names.iter().map(|_| None).collect();
-    let own_items = schema::for_config::<OverrideHeader>();
+    let header_items = schema::for_config::<OverrideHeader>();
 
     for (index, element) in settings.iter().enumerate() {
         // An empty element keeps its place, so that messages count as the form does.
@@ -126,7 +142,7 @@ pub fn parse_each(
         let (header, rest): (Map<_, _>, Map<_, _>) = element
             .clone()
             .into_iter()
-            .partition(|(name, _)| own_items.iter().any(|item| item.name == *name));
+            .partition(|(name, _)| header_items.iter().any(|item| item.name == *name));
         let (header, _) = parse_options::<OverrideHeader>(&header, OptionSource::Settings)
             .context(position.clone())?;
 
@@ -135,18 +151,7 @@ pub fn parse_each(
         rest.iter()
             .try_for_each(|(name, value)| check_option(options, name, value))
             .context(position)?;
-
-        *place = Some(Overrides {
-            purpose: header.purpose,
-            cert_check: header.cert_check,
-            proxy: header.proxy.map(parse_proxy),
-            // An empty value sets nothing: what holds for all connections, a limit for instance,
-            // stays.
-            options: rest
-                .into_iter()
-                .filter(|(_, value)| !super::is_unset(value))
-                .collect(),
-        });
+        *place = Some(Overrides::new(header, rest));
     }
 
     Ok(each.into_iter().map(Option::unwrap_or_default).collect())
@@ -240,7 +245,7 @@ pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
     raw: &Map<String, Value>,
     shared: &C,
 ) -> Result<Vec<ConnectionConfig<C>>> {
-    let one = |connection: Connection| {
+    let configure = |connection: Connection| {
         if connection.own.is_empty() {
             return Ok(ConnectionConfig {
                 connection,
@@ -260,7 +265,7 @@ pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
         Ok(ConnectionConfig { connection, config })
     };
 
-    connections.into_iter().map(one).collect()
+    connections.into_iter().map(configure).collect()
 }
 
 /// Reads an object, or the text of one. What it says is never shown: it may be a password.

@@ -102,7 +102,8 @@ fn build_spec(name: &str, property: &Value, required: bool) -> OptionSpec {
             .find(|kind| *kind != OptionKind::Text)
             .unwrap_or(OptionKind::Text),
         multi,
-        positional: multi && schema_alternatives(value).any(|one| has_type(one, "null")),
+        positional: multi
+            && schema_alternatives(value).any(|alternative| has_type(alternative, "null")),
         required,
         default: property
             .get("default")
@@ -154,7 +155,7 @@ fn enum_words(value: &Value) -> Vec<String> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .filter_map(|one| one.get("const"));
+        .filter_map(|alternative| alternative.get("const"));
 
     plain
         .chain(described)
@@ -165,8 +166,8 @@ fn enum_words(value: &Value) -> Vec<String> {
 
 fn has_type(value: &Value, name: &str) -> bool {
     match value.get("type") {
-        Some(Value::String(one)) => one == name,
-        Some(Value::Array(several)) => several.iter().any(|one| one == name),
+        Some(Value::String(kind)) => kind == name,
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == name),
         _ => false,
     }
 }

@@ -1,6 +1,7 @@
 //! The job: where it comes from, and what it says. Cortex hands over a folder with
 //! `input/input.json` (its `JobRunnerSrv.scala`); people, scripts and tests use the standard input.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -171,29 +172,7 @@ impl Job {
             json::describe_kind(&job)
         );
 
-        let data_type = match take_member(&mut job, "dataType") {
-            Some(Value::String(name)) if !name.trim().is_empty() => name,
-            Some(other) => bail!(
-                "the job's dataType is {}, not a text",
-                json::describe_kind(&other)
-            ),
-            None if job.get("url").is_some() => {
-                bail!(
-                    "Missing dataType field: this is a configuration, not a job: have it looked \
-                     at by `check`"
-                )
-            }
-            None => bail!("Missing dataType field"),
-        };
-
-        ensure!(
-            data_types.contains(&data_type.as_str()),
-            "the data type {} is not supported: supported {} {}",
-            quote_short(&data_type),
-            if data_types.len() == 1 { "is" } else { "are" },
-            data_types.join(", ")
-        );
-
+        let data_type = take_data_type(&mut job, data_types)?;
         let is_without_message = job.get("message").is_some_and(|message| message == "");
 
         let mut new = Self {
@@ -240,22 +219,21 @@ impl Job {
     /// data is RED: Cortex's own scale ends at 3.
     ///
     /// # Errors
-    /// "TLP is higher than allowed." or "PAP is higher than allowed."; or which limit has a wrong
-    /// value.
+    /// A [`MarkingRefusal`]; or which limit has a wrong value.
     pub fn check_markings(&self) -> Result<()> {
-        let of_data = |name: &str, on_scale: fn(i64) -> i64| {
+        let strictest_in_data = |name: &str, on_scale: fn(i64) -> i64| {
             self.marked_values()
-                .filter_map(|one| json::marking(one.get(name)?).ok().flatten())
+                .filter_map(|marked| json::marking(marked.get(name)?).ok().flatten())
                 .map(on_scale)
                 .max()
                 .unwrap_or(0)
         };
 
-        let tlp = of_data("tlp", |number| {
+        let tlp = strictest_in_data("tlp", |number| {
             let tlp = Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red);
             tlp.cortex_number().into()
         });
-        let pap = of_data("pap", |number| {
+        let pap = strictest_in_data("pap", |number| {
             Pap::from_number(number).unwrap_or(Pap::Red).number().into()
         });
         let tlp_of_tags = strictest_tag(self.data_tags(), |tag| {
@@ -265,8 +243,8 @@ impl Job {
             Some(Pap::from_tags([tag])?.number().into())
         });
 
-        self.check_limit("tlp", self.tlp.max(tlp), tlp_of_tags)?;
-        self.check_limit("pap", self.pap.max(pap), pap_of_tags)
+        self.check_limit(MarkingKind::Tlp, self.tlp.max(tlp), tlp_of_tags)?;
+        self.check_limit(MarkingKind::Pap, self.pap.max(pap), pap_of_tags)
     }
 
     /// The same for what was read since: what TheHive says of the case.
@@ -274,8 +252,12 @@ impl Job {
     /// # Errors
     /// See [`Self::check_markings`].
     pub fn check_case_markings(&self, tlp: Tlp, pap: Option<Pap>) -> Result<()> {
-        self.check_limit("tlp", tlp.cortex_number().into(), None)?;
-        self.check_limit("pap", pap.map_or(0, |pap| pap.number().into()), None)
+        self.check_limit(MarkingKind::Tlp, tlp.cortex_number().into(), None)?;
+        self.check_limit(
+            MarkingKind::Pap,
+            pap.map_or(0, |pap| pap.number().into()),
+            None,
+        )
     }
 
     /// What carries markings: the data, and the case of an observable.
@@ -286,42 +268,104 @@ impl Job {
     fn data_tags(&self) -> impl Iterator<Item = &str> {
         let lists = self
             .marked_values()
-            .filter_map(|one| one.get("tags")?.as_array());
+            .filter_map(|marked| marked.get("tags")?.as_array());
         lists.flatten().filter_map(Value::as_str)
     }
 
-    fn check_limit(&self, name: &str, marking: i64, of_tags: Option<(i64, &str)>) -> Result<()> {
+    fn check_limit(
+        &self,
+        kind: MarkingKind,
+        marking: i64,
+        of_tags: Option<(i64, &str)>,
+    ) -> Result<()> {
         let set = |item: &str| self.config.get(item).filter(|value| !is_unset(value));
 
-        let checks = set(&format!("check_{name}")).map_or(Some(CHECKED), to_bool);
+        let check_option = kind.check_option();
+        let checks = set(check_option).map_or(Some(CHECKED), to_bool);
         let checks = checks.with_context(|| {
-            format!("configuration item \"check_{name}\" is neither true nor false")
+            format!("configuration item \"{check_option}\" is neither true nor false")
         })?;
-        let most = set(&format!("max_{name}")).map_or(Some(MOST), to_integer);
+        let max_option = kind.max_option();
+        let most = set(max_option).map_or(Some(MOST), to_integer);
         let most = most.with_context(|| {
-            format!("configuration item \"max_{name}\" is no whole number: 0 to 3 are accepted")
+            format!("configuration item \"{max_option}\" is no whole number: 0 to 3 are accepted")
         })?;
-        let refusal = if name == "tlp" {
-            TLP_HIGHER
-        } else {
-            PAP_HIGHER
-        };
-        ensure!(!checks || marking <= most, refusal);
 
-        if let Some((_, tag)) = of_tags.filter(|(marking, _)| checks && *marking > most) {
-            let counts = match markings::unreadable_tags([tag]).next() {
-                Some(_) => ": it cannot be read, and counts as RED",
-                None => "",
-            };
-            bail!(
-                "{refusal} The tag \"{}\" is stricter than the field{counts}.",
-                truncate_text(tag.trim(), LONGEST_TAG)
-            );
+        let strictest_tag = of_tags.filter(|(marking, _)| *marking > most);
+        if checks && (marking > most || strictest_tag.is_some()) {
+            // Where the field alone is too strict, cortexutils' own words are the whole message.
+            let tag = strictest_tag
+                .filter(|_| marking <= most)
+                .map(|(_, tag)| tag.to_owned());
+            return Err(MarkingRefusal { kind, tag }.into());
         }
 
         Ok(())
     }
 }
+
+/// The marking that a limit is about.
+#[derive(Clone, Copy, Debug)]
+enum MarkingKind {
+    Tlp,
+    Pap,
+}
+
+impl MarkingKind {
+    /// The item of the configuration that says whether it is checked.
+    fn check_option(self) -> &'static str {
+        match self {
+            Self::Tlp => "check_tlp",
+            Self::Pap => "check_pap",
+        }
+    }
+
+    /// The item of the configuration with the strictest value that passes.
+    fn max_option(self) -> &'static str {
+        match self {
+            Self::Tlp => "max_tlp",
+            Self::Pap => "max_pap",
+        }
+    }
+}
+
+/// That a job's markings are above what the administrator allows, in the words of cortexutils,
+/// which administrators know.
+#[derive(Debug)]
+pub struct MarkingRefusal {
+    kind: MarkingKind,
+    /// The tag that is too strict, where the field that it stands beside would pass.
+    tag: Option<String>,
+}
+
+impl MarkingRefusal {
+    /// The item of the configuration whose limit is passed.
+    pub fn max_option(&self) -> &'static str {
+        self.kind.max_option()
+    }
+}
+
+impl fmt::Display for MarkingRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            MarkingKind::Tlp => "TLP is higher than allowed.",
+            MarkingKind::Pap => "PAP is higher than allowed.",
+        })?;
+
+        let Some(tag) = &self.tag else { return Ok(()) };
+        let counts = match markings::unreadable_tags([tag.as_str()]).next() {
+            Some(_) => ": it cannot be read, and counts as RED",
+            None => "",
+        };
+        let shown = truncate_text(tag.trim(), LONGEST_TAG);
+        write!(
+            f,
+            " The tag \"{shown}\" is stricter than the field{counts}."
+        )
+    }
+}
+
+impl std::error::Error for MarkingRefusal {}
 
 /// The strictest marking that tags say, and the tag that says it.
 fn strictest_tag<'t>(
@@ -341,22 +385,36 @@ pub const CHECKED: bool = true;
 /// The strictest TLP and PAP that pass then: AMBER.
 pub const MOST: i64 = 2;
 
-// The words of cortexutils, which administrators know.
-const TLP_HIGHER: &str = "TLP is higher than allowed.";
-const PAP_HIGHER: &str = "PAP is higher than allowed.";
-
-/// The item of the configuration whose limit an error says to be passed, if it says that.
-pub fn exceeded_limit(error: &anyhow::Error) -> Option<&'static str> {
-    let words = error.to_string();
-    [(TLP_HIGHER, "max_tlp"), (PAP_HIGHER, "max_pap")]
-        .into_iter()
-        .find_map(|(refusal, item)| words.starts_with(refusal).then_some(item))
-}
-
 fn take_member(job: &mut Value, name: &str) -> Option<Value> {
     job.get_mut(name)
         .map(Value::take)
         .filter(|value| !value.is_null())
+}
+
+fn take_data_type(job: &mut Value, supported: &[&str]) -> Result<String> {
+    let data_type = match take_member(job, "dataType") {
+        Some(Value::String(name)) if !name.trim().is_empty() => name,
+        Some(other) => bail!(
+            "the job's dataType is {}, not a text",
+            json::describe_kind(&other)
+        ),
+        None if job.get("url").is_some() => {
+            bail!(
+                "Missing dataType field: this is a configuration, not a job: have it looked at by \
+                 `check`"
+            )
+        }
+        None => bail!("Missing dataType field"),
+    };
+
+    ensure!(
+        supported.contains(&data_type.as_str()),
+        "the data type {} is not supported: supported {} {}",
+        quote_short(&data_type),
+        if supported.len() == 1 { "is" } else { "are" },
+        supported.join(", ")
+    );
+    Ok(data_type)
 }
 
 fn take_object(job: &mut Value, name: &str) -> Result<Map<String, Value>> {

@@ -41,6 +41,12 @@ const MANIFEST_VERSION: &str = "1.0";
 
 /// The manifest of a worker.
 pub fn build(worker: &WorkerInfo) -> Value {
+    let screenshots: Vec<_> = worker
+        .screenshots
+        .iter()
+        .map(|(path, caption)| json!({"path": path, "caption": caption}))
+        .collect();
+
     json!({
         "name": worker.name,
         "version": MANIFEST_VERSION,
@@ -56,7 +62,7 @@ pub fn build(worker: &WorkerInfo) -> Value {
         "free_subscription": false,
         "service_homepage": "https://www.misp-project.org",
         "service_logo": {"path": "assets/logo.png", "caption": "cortex-misp"},
-        "screenshots": worker.screenshots.iter().map(|(path, caption)| json!({"path": path, "caption": caption})).collect::<Vec<_>>(),
+        "screenshots": screenshots,
         "config": {"check_tlp": CHECKED, "max_tlp": MOST, "check_pap": CHECKED, "max_pap": MOST},
         "configurationItems": worker.options.iter().map(build_item).collect::<Vec<_>>(),
     })

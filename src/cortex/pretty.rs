@@ -114,7 +114,11 @@ pub fn render(program: &str, report: &Value) -> String {
     };
 
     let mut lines = vec![format!("{program}: {}", full.message)];
-    lines.extend(full.warnings.iter().map(|one| format!("  note  {one}")));
+    lines.extend(
+        full.warnings
+            .iter()
+            .map(|warning| format!("  note  {warning}")),
+    );
     lines.push(String::new());
     lines.extend(render_ledger(&full.ledger, "  "));
     for connection in &full.connections {
@@ -154,14 +158,10 @@ fn render_connection(part: &Connection) -> Vec<String> {
         ),
     ];
 
-    lines.extend(part.error.iter().map(|one| format!("     ERROR  {one}")));
+    lines.extend(labelled("ERROR", part.error.as_slice()));
     lines.extend(render_ledger(&part.ledger, "     "));
-    lines.extend(part.warnings.iter().map(|one| format!("     note  {one}")));
-    lines.extend(
-        part.failures
-            .iter()
-            .map(|one| format!("     FAILED  {one}")),
-    );
+    lines.extend(labelled("note", &part.warnings));
+    lines.extend(labelled("FAILED", &part.failures));
 
     let is_look_up = part.look_up.is_some();
     let events = part.events.iter();
@@ -179,6 +179,12 @@ fn render_connection(part: &Connection) -> Vec<String> {
     }
 
     lines
+}
+
+fn labelled(label: &str, texts: &[String]) -> impl Iterator<Item = String> {
+    texts
+        .iter()
+        .map(move |text| format!("     {label}  {text}"))
 }
 
 /// ", 3 of them put again (429: 2, broken answer: 1)".

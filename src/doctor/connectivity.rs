@@ -48,9 +48,9 @@ impl Way<'_> {
         }
     }
 
-    /// Takes the answer to the first question. If there is none, the connection failed; if it is not
-    /// that of the server that was looked for, `server` did, and if the server does not take the
-    /// key, `key`.
+    /// Takes the answer to the first question. If there is none, the connection failed; if it is
+    /// not that of the server that was looked for, `server` did, and if the server does not take
+    /// the key, `key`.
     pub fn take_first_answer<T>(
         &self,
         answer: anyhow::Result<T>,

@@ -93,35 +93,22 @@ fn compare_pairs(servers: &[ProbedServer], held: &[HashMap<Uuid, Event>], findin
     let all: Vec<_> = servers.iter().zip(held).collect();
     let mut are_apart = true;
 
-    for (index, (one, on_one)) in all.iter().enumerate() {
-        for (other, on_other) in all.iter().skip(index + 1) {
-            if one.url == other.url {
-                findings.ok(CHECK, describe_same_server(&one.name, &other.name));
+    for (index, first) in all.iter().enumerate() {
+        for second in all.iter().skip(index + 1) {
+            let (name, other) = (&first.0.name, &second.0.name);
+            if first.0.url == second.0.url {
+                findings.ok(CHECK, describe_same_server(name, other));
                 continue;
             }
-            let mut both: Vec<_> = on_one
-                .keys()
-                .filter(|uuid| on_other.contains_key(uuid))
-                .copied()
-                .collect();
 
-            both.sort_unstable();
-
+            let both = shared_events(first.1, second.1);
             if !both.is_empty() {
                 are_apart = false;
-                let came = [(one, on_one), (other, on_other)]
+                let came_to = [first, second]
                     .into_iter()
-                    .find(|(server, on)| came_by_sync(server, on, &both));
-
-                findings.warn(
-                    CHECK,
-                    describe_shared_events(
-                        &one.name,
-                        &other.name,
-                        &both,
-                        came.map(|(server, _)| server.name.as_str()),
-                    ),
-                );
+                    .find(|(server, held)| came_by_sync(server, held, &both))
+                    .map(|(server, _)| server.name.as_str());
+                findings.warn(CHECK, describe_shared_events(name, other, &both, came_to));
             }
         }
     }
@@ -134,16 +121,29 @@ fn compare_pairs(servers: &[ProbedServer], held: &[HashMap<Uuid, Event>], findin
     }
 }
 
+/// The events that both servers hold.
+fn shared_events(held: &HashMap<Uuid, Event>, other: &HashMap<Uuid, Event>) -> Vec<Uuid> {
+    let mut both: Vec<_> = held
+        .keys()
+        .filter(|uuid| other.contains_key(uuid))
+        .copied()
+        .collect();
+    both.sort_unstable();
+    both
+}
+
 /// True if one of the events came to this server from another MISP: it is locked then, or another
 /// organisation's.
-fn came_by_sync(server: &ProbedServer, on: &HashMap<Uuid, Event>, both: &[Uuid]) -> bool {
+fn came_by_sync(server: &ProbedServer, held: &HashMap<Uuid, Event>, both: &[Uuid]) -> bool {
     let is_foreign = |event: &Event| {
         let orgc = event.orgc.as_ref().map(|orgc| orgc.uuid.as_str());
         event.locked == Some(true)
             || orgc.is_some_and(|orgc| !orgc.eq_ignore_ascii_case(&server.organisation.uuid))
     };
 
-    both.iter().filter_map(|uuid| on.get(uuid)).any(is_foreign)
+    both.iter()
+        .filter_map(|uuid| held.get(uuid))
+        .any(is_foreign)
 }
 
 fn describe_same_server(one: &str, other: &str) -> String {
@@ -165,13 +165,11 @@ fn describe_shared_events(one: &str, other: &str, both: &[Uuid], came_to: Option
     match came_to {
         Some(name) => format!(
             "{events}. The two synchronise, for on \"{name}\" it came from another MISP: an \
-             export to \"{name}\" is refused, \
-             or its event is there twice: {REMEDY}"
+             export to \"{name}\" is refused, or its event is there twice: {REMEDY}"
         ),
         None => format!(
             "{events}. If the two synchronise, one of two exports is refused, or its event is \
-             there twice: then {REMEDY}. If \
-             they do not, and exports to both made it, all is well"
+             there twice: then {REMEDY}. If they do not, and exports to both made it, all is well"
         ),
     }
 }

@@ -158,44 +158,11 @@ impl Probe<'_> {
             );
         }
 
-        let sightings = self.wants.sightings.map(|option| {
-            let lack = format!(
-                "the role may not add sightings, which \"{option}\" asks for: give it \
-                 \"perm_sighting\""
-            );
-            (role.sighting, "add sightings", Verdict::Failed, lack)
-        });
-        let rights = [
-            (
-                role.add,
-                "add",
-                Verdict::Failed,
-                "the role may not add events: give it \"perm_add\"".to_owned(),
-            ),
-            (
-                // Nothing is less than no, and no less than yes.
-                role.modify.max(role.modify_org),
-                "change",
-                Verdict::Failed,
-                "the role may not change events, so that a second export fails: give it \
-                 \"perm_modify\" or \"perm_modify_org\""
-                    .to_owned(),
-            ),
-            (
-                role.tagger,
-                "tag",
-                Verdict::Warning,
-                "the role may not tag what is there, so that a stricter TLP does not reach an \
-                 event: give it \"perm_tagger\""
-                    .to_owned(),
-            ),
-        ];
-
         let mut given = Vec::new();
-        for (right, to, verdict, lack) in rights.into_iter().chain(sightings) {
-            match role.has_right(right) {
-                true => given.push(to),
-                false => findings.add(PERMISSIONS, verdict, lack),
+        for right in rights_of_export(role, self.wants.sightings) {
+            match role.has_right(right.given) {
+                true => given.push(right.to),
+                false => findings.add(PERMISSIONS, right.verdict, right.lack),
             }
         }
 
@@ -223,8 +190,7 @@ impl Probe<'_> {
                 TAGS,
                 format!(
                     "{missing} cannot be set: have them made there (enable the taxonomies tlp and \
-                     PAP), or give the role \
-                     \"perm_tag_editor\""
+                     PAP), or give the role \"perm_tag_editor\""
                 ),
             ),
         }
@@ -241,8 +207,7 @@ impl Probe<'_> {
                 TAGS,
                 format!(
                     "the role may not make tags: of those that {} would send, the ones that are \
-                     not there yet stay here; \
-                     give it \"perm_tag_editor\" if they shall go",
+                     not there yet stay here; give it \"perm_tag_editor\" if they shall go",
                     options.join(" and ")
                 ),
             );
@@ -257,17 +222,16 @@ impl Probe<'_> {
         };
 
         match server.find_sharing_group(number) {
-            Ok(Some(resolve)) => findings.ok(
+            Ok(Some(name)) => findings.ok(
                 GROUP,
-                format!("{number} is \"{}\"", self.part.run.report_text(&resolve)),
+                format!("{number} is \"{}\"", self.part.run.report_text(&name)),
             ),
             Ok(None) => findings.fail(
                 GROUP,
                 format!(
                     "{number} is not among the groups that the key's organisation may share with: \
-                     MISP refuses events for \
-                     it; correct \"sharing_group\", or have the organisation made a member of an \
-                     active group"
+                     MISP refuses events for it; correct \"sharing_group\", or have the \
+                     organisation made a member of an active group"
                 ),
             ),
             Err(error) => findings.fail_with(GROUP, &error),
@@ -294,6 +258,61 @@ impl Probe<'_> {
             Ok(true | false) => {}
         }
     }
+}
+
+/// A right of a role that an export uses.
+struct Right {
+    /// As the server says.
+    given: Option<bool>,
+    /// What it lets the role do.
+    to: &'static str,
+    /// How bad it is where the role lacks it, and what is said then.
+    verdict: Verdict,
+    lack: String,
+}
+
+/// The rights that an export uses; that to add sightings if an option asks for them.
+fn rights_of_export(role: &Role, sightings: Option<&str>) -> impl Iterator<Item = Right> {
+    let right = |given, to, verdict, lack: &str| Right {
+        given,
+        to,
+        verdict,
+        lack: lack.to_owned(),
+    };
+
+    let sightings = sightings.map(|option| {
+        let lack = format!(
+            "the role may not add sightings, which \"{option}\" asks for: give it \
+             \"perm_sighting\""
+        );
+        right(role.sighting, "add sightings", Verdict::Failed, &lack)
+    });
+
+    [
+        right(
+            role.add,
+            "add",
+            Verdict::Failed,
+            "the role may not add events: give it \"perm_add\"",
+        ),
+        right(
+            // The wider of the two: an unknown right is less than a refused one, that than a given.
+            role.modify.max(role.modify_org),
+            "change",
+            Verdict::Failed,
+            "the role may not change events, so that a second export fails: give it \
+             \"perm_modify\" or \"perm_modify_org\"",
+        ),
+        right(
+            role.tagger,
+            "tag",
+            Verdict::Warning,
+            "the role may not tag what is there, so that a stricter TLP does not reach an event: \
+             give it \"perm_tagger\"",
+        ),
+    ]
+    .into_iter()
+    .chain(sightings)
 }
 
 fn check_version(shown: &str, version: &str, findings: &mut Findings) {

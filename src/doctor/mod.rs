@@ -1,8 +1,8 @@
 //! The doctor, `misp-export check` and `misp-import check`: it asks every server of a configuration
 //! what a run will need, changes nothing, and tells what it found. Findings are values; `run.rs`
 //! goes round, `misp.rs`, `feed.rs`, `thehive.rs` and `connectivity.rs` ask, `export_targets.rs`
-//! compares the targets of an export, `render.rs` lays out. What a worker wants is plain data (`worker/requirements.rs`): nothing here knows an option
-//! of an export or an import.
+//! compares the targets of an export, `render.rs` lays out. What a worker wants is plain data
+//! (`worker/requirements.rs`): nothing here knows an option of an export or an import.
 
 mod connectivity;
 mod export_targets;
@@ -23,13 +23,13 @@ pub struct Finding {
     pub subject: String,
     /// What was looked at: `version`, `key`, ….
     pub check: &'static str,
-    /// How it is.
+    /// Whether it is as it should be.
     pub verdict: Verdict,
     /// What was found, and what to do about it.
     pub words: String,
 }
 
-/// How something is.
+/// Whether something is as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -100,8 +100,8 @@ impl Findings {
         self.add(check, Verdict::Skipped, words);
     }
 
-    /// Looks at something in stages. Where one ends it, the stages that have no finding yet are left
-    /// in the dark, and that is said.
+    /// Looks at something in stages. Where an error ends the looking, a finding names the stages
+    /// that were not reached.
     fn look<T>(
         &mut self,
         stages: &[&'static str],
@@ -120,14 +120,9 @@ impl Findings {
             .filter(|stage| !is_seen(stage))
             .collect();
         if !unseen.is_empty() {
-            self.mark_unchecked(&unseen);
+            self.skip("not looked at", unseen.join(", "));
         }
 
         None
-    }
-
-    /// What an earlier failure leaves in the dark.
-    fn mark_unchecked(&mut self, checks: &[&str]) {
-        self.skip("not looked at", checks.join(", "));
     }
 }

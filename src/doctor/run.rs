@@ -1,6 +1,8 @@
 //! The round: configuration, each connection, the targets of an export together, TheHive.
 
 use anyhow::{Context, Result};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 
 use super::connectivity::CONNECTION;
 use super::misp::{Probe, ProbedServer};
@@ -105,76 +107,97 @@ fn examine_config<W: Worker>(
     run: &RunReport,
     mut findings: Findings,
 ) -> Vec<Finding> {
-    let stages = ["connections", THEHIVE];
-    let read = findings.look(&stages, |_| {
-        config::parse_options::<W::Config>(&input.config, OptionSource::Configuration)
-            .and_then(|(config, warnings)| Ok((W::requirements(&config, input)?, config, warnings)))
-            .map_err(stop_at(ITEMS))
-    });
-    let Some((wants, config, warnings)) = read else {
+    let Some((wants, config)) = read_requirements::<W>(input, &mut findings) else {
         return findings.all;
     };
-
-    add_item_findings(warnings, &mut findings);
     thehive::check_instance(&wants, &mut findings);
     thehive::check_secret(&wants, &mut findings);
     let limits = cap_read_timeout(W::limits(&config));
-    let clock = Clock::start(limits.deadline_minutes);
     let network = HttpContext::new(
         limits.timeouts(),
         &input.config,
         place.folder(),
-        clock,
+        Clock::start(limits.deadline_minutes),
         run.http_context(),
     );
 
-    let (working, idle): (Vec<_>, Vec<_>) = wants
-        .connections
-        .iter()
-        .cloned()
-        .partition(|connection| (wants.may)(connection.purpose));
-
-    let working =
-        overrides::configure_each(working, &input.config, &config).unwrap_or_else(|error| {
-            findings.fail_with(ITEMS, &error);
-            Vec::new()
-        });
-
-    if idle.len() == wants.connections.len() {
-        findings.fail("purpose", connections::no_connection_may(wants.work));
-    }
+    let (working, idle) = select_connections(&wants, input, &config, &mut findings);
 
     // Before the connections: their organisations are compared with those of TheHive's user.
     let mut of_thehive = Findings::for_subject(THEHIVE);
     let home = thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
     let acting = acting_organisations(&wants, input, home);
-    let mut of_connections = Vec::new();
-    let mut targets = Vec::new();
-    for (found, seen) in worker::in_parallel(&working, |connection| {
+    let (of_connections, servers): (Vec<_>, Vec<_>) = worker::in_parallel(&working, |connection| {
         visit_connection::<W>(connection, input, &acting, &network, run)
-    }) {
-        of_connections.extend(found);
-        targets.extend(seen.filter(|seen| seen.is_target));
-    }
-    of_connections.extend(
-        idle.iter()
-            .flat_map(|connection| skip_idle_connection(connection, wants.work)),
-    );
+    })
+    .into_iter()
+    .unzip();
+
+    let targets: Vec<_> = servers
+        .into_iter()
+        .flatten()
+        .filter(|server| server.is_target)
+        .collect();
     export_targets::compare(&targets, wants.event, &mut findings);
     add_network_findings(run, &mut findings);
 
-    findings.all.extend(of_connections);
-    findings.all.extend(of_thehive.all);
-    findings.all
+    let of_idle = idle
+        .iter()
+        .map(|connection| skip_idle_connection(connection, wants.work));
+    let of_others = of_connections.into_iter().chain(of_idle).flatten();
+    findings
+        .all
+        .into_iter()
+        .chain(of_others)
+        .chain(of_thehive.all)
+        .collect()
 }
 
-fn add_item_findings(warnings: Vec<String>, findings: &mut Findings) {
+/// What the configuration wants, and the configuration; none if it cannot be read, so that nothing
+/// else can be looked at.
+fn read_requirements<W: Worker>(
+    input: &DoctorInput,
+    findings: &mut Findings,
+) -> Option<(Requirements, W::Config)> {
+    let stages = ["connections", THEHIVE];
+    let (wants, config, warnings) = findings.look(&stages, |_| {
+        config::parse_options::<W::Config>(&input.config, OptionSource::Configuration)
+            .and_then(|(config, warnings)| Ok((W::requirements(&config, input)?, config, warnings)))
+            .map_err(stop_at(ITEMS))
+    })?;
+
     if warnings.is_empty() {
         findings.ok(ITEMS, "all are known and good");
     }
-    warnings
-        .into_iter()
-        .for_each(|warning| findings.warn(ITEMS, warning));
+    for warning in warnings {
+        findings.warn(ITEMS, warning);
+    }
+
+    Some((wants, config))
+}
+
+/// The connections that take part in the work, each with its configuration; and the others.
+fn select_connections<C: Clone + DeserializeOwned + JsonSchema>(
+    wants: &Requirements,
+    input: &DoctorInput,
+    config: &C,
+    findings: &mut Findings,
+) -> (Vec<ConnectionConfig<C>>, Vec<Connection>) {
+    let (working, idle): (Vec<_>, Vec<_>) = wants
+        .connections
+        .iter()
+        .cloned()
+        .partition(|connection| (wants.may)(connection.purpose));
+    let working =
+        overrides::configure_each(working, &input.config, config).unwrap_or_else(|error| {
+            findings.fail_with(ITEMS, &error);
+            Vec::new()
+        });
+    if idle.len() == wants.connections.len() {
+        findings.fail("purpose", connections::no_connection_may(wants.work));
+    }
+
+    (working, idle)
 }
 
 /// What the HTTP client found wrong with its settings, such as a file of certificates: a run would

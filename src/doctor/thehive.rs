@@ -34,8 +34,8 @@ pub fn check_instance(wants: &Requirements, findings: &mut Findings) {
             INSTANCE,
             format!(
                 "it is not set, and \"{name}\", which stands in its place, may be the name of \
-                 other installations too: set it \
-                 to a name of your own, the same in both workers, before the first export"
+                 other installations too: set it to a name of your own, the same in both workers, \
+                 before the first export"
             ),
         ),
     }
@@ -57,8 +57,8 @@ pub fn check_secret(wants: &Requirements, findings: &mut Findings) {
         SECRET,
         format!(
             "\"instance_secret\" is not set, so that others can compute the uuids of exports and \
-             claim them on a MISP: set it to a random text, the \
-             same in both workers and for ever, such as {proposed}"
+             claim them on a MISP: set it to a random text, the same in both workers and for ever, \
+             such as {proposed}"
         ),
     );
 }
@@ -212,21 +212,19 @@ impl TheHiveProbe<'_> {
         let Some(name) = &self.wants.case_template else {
             return;
         };
-        let (there, shown) = (
-            self.run.report_text(&user.organisation),
-            self.run.report_text(name),
-        );
+        let organisation = self.run.report_text(&user.organisation);
+        let shown = self.run.report_text(name);
 
         match hive.has_case_template(name) {
             Ok(true) => findings.ok(
                 TEMPLATE,
-                format!("\"{there}\" has the case template \"{shown}\""),
+                format!("\"{organisation}\" has the case template \"{shown}\""),
             ),
             Ok(false) => findings.warn(
                 TEMPLATE,
                 format!(
-                    "\"{there}\" has no case template \"{shown}\" (\"case_template\"): alerts are \
-                     made without one"
+                    "\"{organisation}\" has no case template \"{shown}\" (\"case_template\"): \
+                     alerts are made without one"
                 ),
             ),
             Err(error) => findings.warn(TEMPLATE, format!("{error:#}")),
@@ -234,7 +232,7 @@ impl TheHiveProbe<'_> {
     }
 
     fn check_permissions(&self, user: &User, greeting: &Greeting, findings: &mut Findings) {
-        let there = self.run.report_text(&user.organisation);
+        let organisation = self.run.report_text(&user.organisation);
         let needed: Vec<_> = self
             .wants
             .rights
@@ -254,15 +252,16 @@ impl TheHiveProbe<'_> {
                 true => Verdict::Failed,
                 false => Verdict::Warning,
             };
-            let words = format!("in \"{there}\" the user may not {to}: the profile lacks {name}");
+            let words =
+                format!("in \"{organisation}\" the user may not {to}: the profile lacks {name}");
             findings.add(PERMISSIONS, verdict, words);
         }
 
         if !given.is_empty() {
-            let given: Vec<_> = given.iter().map(|(right, _)| right.to).collect();
+            let rights: Vec<_> = given.iter().map(|(right, _)| right.to).collect();
             findings.ok(
                 PERMISSIONS,
-                format!("in \"{there}\" the user may {}", given.join(", ")),
+                format!("in \"{organisation}\" the user may {}", rights.join(", ")),
             );
         }
     }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::config::connections::Target;
 use crate::config::overrides;
-use crate::cortex::job::{self, Job};
+use crate::cortex::job::{Job, MarkingRefusal};
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
 use crate::misp::{Misp, Whose};
@@ -31,7 +31,7 @@ const ALLOWED: Duration = Duration::from_secs(20);
 /// The refusal, with what is said of the case's events. What cannot be found out changes nothing
 /// about it.
 pub fn with_existing_events(refusal: Error, session: &Session<'_>, config: &Config) -> Error {
-    let Some(limit) = job::exceeded_limit(&refusal) else {
+    let Some(limit) = refusal.downcast_ref().map(MarkingRefusal::max_option) else {
         return refusal;
     };
     let run = session.run.with_separate_report();

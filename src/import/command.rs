@@ -74,9 +74,8 @@ pub struct Command {
 
 /// The commands, for messages.
 pub const COMMANDS: &str = "misp:sync, misp:sync:<connection>, misp:event:<uuid>, and the address \
-    of an event on the MISP \
-                            of a connection, each as the parameter \"command\" or on an \
-                            observable of type other";
+                            of an event on the MISP of a connection, each as the parameter \
+                            \"command\" or on an observable of type other";
 
 /// The command that imports.
 pub const SYNC: &str = "misp:sync";
@@ -100,61 +99,27 @@ impl Command {
         observables_may: bool,
         now: i64,
     ) -> Result<Self> {
-        let commands = Commands { connections };
         let own = parameters.connection.as_deref();
+        let asked = Commands { connections }.read_job(
+            job,
+            parameters.command.as_deref(),
+            own,
+            observables_may,
+        )?;
 
-        let asked = match (&parameters.command, &job.data) {
-            (Some(command), _) => {
-                commands
-                    .parse_request(command.trim(), own)?
-                    .ok_or_else(|| {
-                        anyhow!("the parameter \"command\" is no command: commands are {COMMANDS}")
-                    })?
-            }
-            (None, Value::String(text)) if job.data_type == OF_COMMANDS => {
-                match commands.parse_request(text.trim(), own)? {
-                    Some(_) if job.is_click && !observables_may => bail!(
-                        "the command on this observable is not followed, since what is on an \
-                         observable may have come from \
-                     MISP: send it as the job's parameter \"command\", or set \
-                     \"observable_commands\" in the \
-                     analyzer's configuration"
-                    ),
-                    Some(command) => command,
-                    None => Request::Value(text.trim().to_owned()),
-                }
-            }
-            (None, Value::String(text)) => Request::Value(text.trim().to_owned()),
-            (None, other) => bail!(
-                "the job's data is {}, not a text",
-                crate::json::describe_kind(other)
-            ),
-        };
-
-        let since = parameters.since.as_deref().map(|since| {
-            time::parse_since(since, now).ok_or_else(|| {
-                anyhow!(
-                    "parameter \"since\" is not understood: all, 24h, 7d, a date such as \
-                    2026-01-31, and seconds since 1970 are accepted; a number of days has a d \
-                    behind it"
-                )
-            })
-        });
-
-        let asked = narrow_to_event(asked, parameters, connections)?;
         let command = Self {
-            asked,
-            since: since.transpose()?,
+            asked: narrow_to_event(asked, parameters, connections)?,
+            since: parse_since(parameters.since.as_deref(), now)?,
             limit: parameters.limit.filter(|limit| *limit > 0),
             connection: parameters.connection.clone(),
         };
-
-        if let (Some(one), Some(other)) = (command.connection_in_command(), &command.connection) {
-            ensure!(
-                one == other,
-                "the command and the parameter \"connection\" name different connections"
-            );
-        }
+        ensure!(
+            own.is_none()
+                || command
+                    .connection_in_command()
+                    .is_none_or(|name| Some(name) == own),
+            "the command and the parameter \"connection\" name different connections"
+        );
 
         Ok(command)
     }
@@ -195,6 +160,41 @@ impl Commands<'_> {
             )
     }
 
+    /// What a job asks for: by its parameter `command`, else by its data.
+    fn read_job(
+        &self,
+        job: &Job,
+        command: Option<&str>,
+        own: Option<&str>,
+        observables_may: bool,
+    ) -> Result<Request> {
+        if let Some(command) = command {
+            return self.parse_request(command.trim(), own)?.ok_or_else(|| {
+                anyhow!("the parameter \"command\" is no command: commands are {COMMANDS}")
+            });
+        }
+
+        let Value::String(text) = &job.data else {
+            bail!(
+                "the job's data is {}, not a text",
+                crate::json::describe_kind(&job.data)
+            );
+        };
+        let text = text.trim();
+        let request = match job.data_type.as_str() {
+            OF_COMMANDS => self.parse_request(text, own)?,
+            _ => None,
+        };
+
+        ensure!(
+            request.is_none() || !job.is_click || observables_may,
+            "the command on this observable is not followed, since what is on an observable may \
+             have come from MISP: send it as the job's parameter \"command\", or set \
+             \"observable_commands\" in the analyzer's configuration"
+        );
+        Ok(request.unwrap_or_else(|| Request::Value(text.to_owned())))
+    }
+
     /// The command that a text is; none for a value. `own` is the connection that the job names.
     ///
     /// # Errors
@@ -232,54 +232,38 @@ impl Commands<'_> {
              that value up"
         );
 
-        match self.resolve_address(text, own) {
-            None => Ok(None),
-            Some(Address::Event(uuid_or_id, connection)) => Ok(Some(Request::Event {
-                uuid_or_id,
-                connection: Some(connection.to_owned()),
-            })),
-            Some(Address::Other(name)) => {
-                bail!(
-                    "this address is on the MISP of the connection \"{name}\", and no event's: \
-                     commands are {COMMANDS}"
-                )
-            }
-            Some(Address::Elsewhere) => bail!(
-                "this is the address of an event on a server that is the MISP of no connection \
-                 that may import: commands \
-                 are {COMMANDS}"
-            ),
-        }
+        self.resolve_address(text, own)
+            .map(Address::into_request)
+            .transpose()
     }
 
     /// What an address leads to; none for a text that is no address of a MISP. Of two connections
     /// to one server the one that the job names counts, else the first.
     fn resolve_address(&self, text: &str, own: Option<&str>) -> Option<Address<'_>> {
         let address = Url::parse(text).ok().filter(|url| url.has_host())?;
-        let of = |connection: &'_ Connection| match &connection.target {
+        let event_on = |connection: &Connection| match &connection.target {
             Target::Server { url, .. } => {
                 strip_server_url(&address, url).map(|path| parse_event_path(&path))
             }
             Target::Feed { .. } | Target::WebFeed { .. } => None,
         };
 
-        let found: Vec<_> = self
+        // The connections whose MISP the address is on; without an event where it is another page.
+        let servers: Vec<_> = self
             .connections
             .iter()
-            .filter_map(|one| Some((one.name.as_str(), of(one)?)))
+            .filter_map(|connection| Some((connection.name.as_str(), event_on(connection)?)))
             .collect();
-
         let events = || {
-            found
+            servers
                 .iter()
                 .filter_map(|(name, event)| Some((*name, event.clone()?)))
         };
-
         let named = events()
             .find(|(name, _)| Some(*name) == own)
             .or_else(|| events().next());
 
-        match (named, found.first()) {
+        match (named, servers.first()) {
             (Some((name, event)), _) => Some(Address::Event(event, name)),
             (None, Some((name, _))) => Some(Address::Other(name)),
             (None, None) => is_event_page(&address).then_some(Address::Elsewhere),
@@ -296,6 +280,26 @@ enum Address<'a> {
     Other(&'a str),
     /// An event of another MISP.
     Elsewhere,
+}
+
+impl Address<'_> {
+    /// The import of the event, if it is one that can be read.
+    fn into_request(self) -> Result<Request> {
+        match self {
+            Self::Event(uuid_or_id, connection) => Ok(Request::Event {
+                uuid_or_id,
+                connection: Some(connection.to_owned()),
+            }),
+            Self::Other(name) => bail!(
+                "this address is on the MISP of the connection \"{name}\", and no event's: \
+                 commands are {COMMANDS}"
+            ),
+            Self::Elsewhere => bail!(
+                "this is the address of an event on a server that is the MISP of no connection \
+                 that may import: commands are {COMMANDS}"
+            ),
+        }
+    }
 }
 
 /// The path of an address below the address of a server, in parts; none if it is not there. Both
@@ -355,6 +359,18 @@ fn is_event_page(address: &Url) -> bool {
     (0..parts.len()).any(is_event)
 }
 
+/// The moment that the parameter `since` names.
+fn parse_since(since: Option<&str>, now: i64) -> Result<Option<i64>> {
+    let Some(since) = since else { return Ok(None) };
+    let moment = time::parse_since(since, now).ok_or_else(|| {
+        anyhow!(
+            "parameter \"since\" is not understood: all, 24h, 7d, a date such as 2026-01-31, and \
+             seconds since 1970 are accepted; a number of days has a d behind it"
+        )
+    })?;
+    Ok(Some(moment))
+}
+
 /// The parameter `event` narrows an import to that event.
 fn narrow_to_event(
     asked: Request,
@@ -381,16 +397,16 @@ fn narrow_to_event(
 
     let own = connection.as_deref().or(parameters.connection.as_deref());
 
-    let (uuid_or_id, other) = match (
-        parse_event_uuid(text),
-        Commands { connections }.resolve_address(text, own),
-    ) {
-        (Some(event), _) => (event, None),
-        (None, Some(Address::Event(event, name))) => (event, Some(name.to_owned())),
-        (None, _) => bail!(
-            "parameter \"event\" names no event: its uuid, or its address on the MISP of a \
-             connection, is accepted"
-        ),
+    let commands = Commands { connections };
+    let (uuid_or_id, other) = match parse_event_uuid(text) {
+        Some(event) => (event, None),
+        None => match commands.resolve_address(text, own) {
+            Some(Address::Event(event, name)) => (event, Some(name.to_owned())),
+            _ => bail!(
+                "parameter \"event\" names no event: its uuid, or its address on the MISP of a \
+                 connection, is accepted"
+            ),
+        },
     };
 
     ensure!(

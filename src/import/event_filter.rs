@@ -329,7 +329,7 @@ impl EventFilters {
             && !self
                 .include_analysis
                 .iter()
-                .any(|one| Some(*one) == analysis)
+                .any(|state| Some(*state) == analysis)
         {
             return Some("state of analysis is not included".to_owned());
         }
@@ -368,10 +368,12 @@ impl EventFilters {
         let Some(moment) = moment else {
             return Some("its date cannot be read".to_owned());
         };
+        // One far ahead would keep the event young for years.
         if moment > now.saturating_add(DAY) {
             return Some("its date lies in the future".to_owned());
         }
         let oldest = now.saturating_sub(days.saturating_mul(DAY));
+        // An event's own date is a day without a time: the oldest day counts as a whole.
         let oldest = if self.max_age_date == AgeDate::Event {
             oldest - oldest.rem_euclid(DAY)
         } else {

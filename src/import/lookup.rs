@@ -3,6 +3,8 @@
 
 mod hits;
 
+use std::cmp::Reverse;
+
 use anyhow::{Result, ensure};
 use uuid::Uuid;
 
@@ -19,8 +21,9 @@ use crate::misp::Misp;
 use crate::misp::search::SearchCoverage;
 use crate::misp::wire::Event;
 use crate::report::ledger::{ItemCounts, ItemKind, Ledger, Verdict};
-use crate::report::{ConnectionReport, ConnectionReporter, EventRow, LookupSummary, ReportBody};
-use crate::report::{Taxonomy, TaxonomyLevel};
+use crate::report::{
+    ConnectionReporter, EventRow, LookupSummary, ReportBody, Taxonomy, TaxonomyLevel,
+};
 use crate::text::format_count;
 use crate::types::SearchValue;
 use hits::{EventHits, HitCollector};
@@ -66,21 +69,21 @@ pub fn run(
     part: &ConnectionReporter,
 ) -> Result<Vec<(Uuid, Event)>> {
     let misp = filter_resolution::open_misp(connection, setup.network, setup.filters, part)?;
-    let mut found = HitCollector::new(part);
+    let mut hits = HitCollector::new(part);
     let sought = SearchValue::new(setup.data_type, setup.value);
 
-    let searched = misp.search(&sought, &mut |hit| {
+    let coverage = misp.search(&sought, &mut |hit| {
         ensure!(
             !setup.network.clock().is_over(),
             "the search did not end in time"
         );
-        found.add_hit(hit);
+        hits.add_hit(hit);
         Ok(())
     })?;
 
-    let mut in_part = found.is_incomplete();
+    let mut in_part = hits.is_incomplete();
 
-    match searched {
+    match coverage {
         SearchCoverage::All => {}
         SearchCoverage::Part(why) => {
             in_part = true;
@@ -92,30 +95,27 @@ pub fn run(
         }
     }
 
-    let (events, heads) = found.finish();
+    let (events, heads) = hits.finish();
     let uuids: Vec<_> = events.keys().copied().collect();
     let rows = match &misp {
-        // What stands in an event's file decides about it.
+        // A feed's manifest may say something else than the event's file, and the file decides.
         Misp::Feed(_) => heads,
-        Misp::Server(_) if uuids.is_empty() => Vec::new(),
         Misp::Server(_) => misp.fetch_index_entries(&uuids)?,
     };
 
-    let names = filter_resolution::resolve_own_organisation(&misp, setup.filters)?;
-
-    let telling = LookupReport {
+    let report = LookupReport {
         setup,
         connection,
         part,
         misp: &misp,
-        names,
+        names: filter_resolution::resolve_own_organisation(&misp, setup.filters)?,
         in_part,
     };
 
-    Ok(telling.report_events(rows, events))
+    Ok(report.report_events(rows, events))
 }
 
-/// What is told of the events of one connection.
+/// What the report says of the events of one connection.
 struct LookupReport<'a> {
     setup: &'a LookupSetup<'a>,
     connection: &'a Connection,
@@ -135,71 +135,32 @@ struct LookupEvent {
     verdict: Verdict,
 }
 
+impl LookupEvent {
+    fn is_shown(&self) -> bool {
+        self.verdict == Verdict::Unchanged
+    }
+}
+
 impl LookupReport<'_> {
-    /// Those that are shown come first, of them those with an attribute for detection, and the
-    /// newest of each.
+    /// Puts the events into the report, and gives those that are shown.
     fn report_events(
         &self,
         rows: Vec<(Uuid, Event)>,
         mut events: hits::Events,
     ) -> Vec<(Uuid, Event)> {
-        let mut judged: Vec<LookupEvent> = Vec::new();
+        let judged = self.judge_events(rows, &mut events);
+        let summary = self.summarise_search(&judged, !events.is_empty());
+        self.part.update(|part| part.look_up = Some(summary));
 
-        for (uuid, event) in rows {
-            if let Some(known) = events.remove(&uuid) {
-                let verdict = self.decide_verdict(&uuid, &event, &known);
-                judged.push(LookupEvent {
-                    uuid,
-                    event,
-                    known,
-                    verdict,
-                });
-            }
-        }
-
-        judged.sort_by_cached_key(|found| {
-            let (is_hidden, is_quiet) = (
-                found.verdict != Verdict::Unchanged,
-                found.known.ids_attributes == 0,
-            );
-            (
-                is_hidden,
-                is_quiet,
-                std::cmp::Reverse(found.event.date.clone()),
-                found.uuid,
-            )
-        });
-
-        self.part.update(|part| {
-            let shown = || {
-                judged
-                    .iter()
-                    .filter(|found| found.verdict == Verdict::Unchanged)
-            };
-
-            let events_with_ids = shown()
-                .filter(|found| found.known.ids_attributes > 0)
-                .count() as u64;
-            let events_differing = shown().filter(|found| !found.known.is_same).count() as u64;
-            let in_part = self.in_part
-                || !events.is_empty()
-                || judged.iter().any(|found| is_failed(&found.verdict));
-            part.look_up = Some(LookupSummary {
-                searched: true,
-                in_part,
-                events_with_ids,
-                events_differing,
-            });
-        });
-
-        let found: Vec<_> = judged
+        let shown = judged
             .into_iter()
-            .filter_map(|found| self.record_event(found))
+            .filter_map(|judged| self.record_event(judged))
             .collect();
 
+        // These have the value, and yet nothing was said of the events themselves.
         for (uuid, known) in events {
-            let missing = || "an event that has the value is not in the list of events".to_owned();
-            let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(missing));
+            let unlisted = || "an event that has the value is not in the list of events".to_owned();
+            let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(unlisted));
             self.record_event(LookupEvent {
                 uuid,
                 event: Event::default(),
@@ -208,7 +169,60 @@ impl LookupReport<'_> {
             });
         }
 
-        found
+        shown
+    }
+
+    /// The events with their verdicts. Those that are shown come first, of them those with an
+    /// attribute for detection, and the newest of each. What has no row stays in `events`.
+    fn judge_events(
+        &self,
+        rows: Vec<(Uuid, Event)>,
+        events: &mut hits::Events,
+    ) -> Vec<LookupEvent> {
+        let mut judged: Vec<LookupEvent> = rows
+            .into_iter()
+            .filter_map(|(uuid, event)| {
+                let known = events.remove(&uuid)?;
+                let verdict = self.decide_verdict(&uuid, &event, &known);
+                Some(LookupEvent {
+                    uuid,
+                    event,
+                    known,
+                    verdict,
+                })
+            })
+            .collect();
+
+        judged.sort_by_cached_key(|judged| {
+            (
+                !judged.is_shown(),
+                judged.known.ids_attributes == 0,
+                Reverse(judged.event.date.clone()),
+                judged.uuid,
+            )
+        });
+
+        judged
+    }
+
+    fn summarise_search(&self, judged: &[LookupEvent], has_unlisted: bool) -> LookupSummary {
+        let count_shown = |is_counted: fn(&EventHits) -> bool| {
+            judged
+                .iter()
+                .filter(|judged| judged.is_shown() && is_counted(&judged.known))
+                .count() as u64
+        };
+
+        LookupSummary {
+            searched: true,
+            in_part: self.in_part
+                || has_unlisted
+                || judged
+                    .iter()
+                    .any(|judged| matches!(judged.verdict, Verdict::Failed(_))),
+            events_with_ids: count_shown(|known| known.ids_attributes > 0),
+            events_differing: count_shown(|known| !known.is_same),
+        }
     }
 
     fn decide_verdict(&self, uuid: &Uuid, event: &Event, known: &EventHits) -> Verdict {
@@ -233,14 +247,17 @@ impl LookupReport<'_> {
             verdict,
         } = judged;
 
-        let of_attributes = match &verdict {
+        let verdict_of_attributes = match &verdict {
             Verdict::Failed(_) => Verdict::Failed("its event could not be shown".to_owned()),
             other => other.clone(),
         };
         let row = self.build_event_row(&uuid, &event, &known, &verdict);
         reporting::record_event(self.part, &verdict, row);
-        self.part
-            .record(ItemKind::Attributes, &of_attributes, known.attributes);
+        self.part.record(
+            ItemKind::Attributes,
+            &verdict_of_attributes,
+            known.attributes,
+        );
         if verdict != Verdict::Unchanged {
             return None;
         }
@@ -265,12 +282,15 @@ impl LookupReport<'_> {
             Vec::new()
         };
 
-        let of = (self.part, self.connection, self.setup.marks);
-        let line = reporting::build_event_row(of, (event, uuid), verdict, Some(known.attributes));
         EventRow {
             matches,
             ids_attributes: known.ids_attributes,
-            ..line
+            ..reporting::build_event_row(
+                (self.part, self.connection, self.setup.marks),
+                (event, uuid),
+                verdict,
+                Some(known.attributes),
+            )
         }
     }
 }
@@ -284,17 +304,8 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
         value
     };
 
-    let asked: Vec<&ConnectionReport> = full
-        .connections
-        .iter()
-        .filter(|part| part.look_up.is_some())
-        .collect();
-
-    let searched = asked
-        .iter()
-        .filter(|part| is_searched(part.look_up))
-        .count();
-    if searched == 0 {
+    let totals = SearchTotals::new(full);
+    if totals.unsearched == totals.asked {
         return format!(
             "{value} was not looked up: no connection could be searched for it{}",
             hint(value)
@@ -302,34 +313,22 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
     }
 
     let events = count_events(full, true);
-    let unsearched = asked.len() - searched;
-    let in_part = asked
-        .iter()
-        .filter(|part| part.look_up.is_some_and(|found| found.in_part))
-        .count();
-    let all = asked.len();
-
-    let is_all_searched = unsearched + in_part == 0;
-    let mut text = describe_found(&events, &asked, is_all_searched, value);
-    text.push_str(&describe_matches(&asked));
-    match (events.unchanged, events.skipped) {
-        (_, 0) | (0, _) => {}
-        (_, hidden) => text.push_str(&format!(
+    let mut text = describe_found(&events, &totals, value);
+    text.push_str(&describe_matches(&totals));
+    if events.unchanged > 0 && events.skipped > 0 {
+        text.push_str(&format!(
             "; {} by filters",
-            format_count(hidden, "more is hidden", "more are hidden")
-        )),
-    }
-
-    if unsearched > 0 {
-        text.push_str(&format!(
-            "; {unsearched} of {all} connections could not be searched"
+            format_count(events.skipped, "more is hidden", "more are hidden")
         ));
     }
 
-    if in_part > 0 {
-        text.push_str(&format!(
-            "; {in_part} of {all} connections could be searched in part only"
-        ));
+    for (number, how) in [
+        (totals.unsearched, "could not be searched"),
+        (totals.in_part, "could be searched in part only"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!("; {number} of {} connections {how}", totals.asked));
+        }
     }
 
     if events.unchanged == 0 {
@@ -340,48 +339,77 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
     text
 }
 
+/// What was searched and found on all connections that a value was looked up on.
+#[derive(Default)]
+struct SearchTotals {
+    /// The connections.
+    asked: usize,
+    /// Those of them that could not be searched.
+    unsearched: usize,
+    /// Those of them that could be searched in part only.
+    in_part: usize,
+    /// Those of them that have an event which knows the value and is shown.
+    with_events: u64,
+    events_with_ids: u64,
+    events_differing: u64,
+}
+
+impl SearchTotals {
+    fn new(full: &ReportBody) -> Self {
+        let mut totals = Self::default();
+
+        for part in &full.connections {
+            let Some(look_up) = part.look_up else {
+                continue;
+            };
+            let events = part.ledger.count(ItemKind::Events).unchanged;
+            totals.asked += 1;
+            totals.unsearched += usize::from(!look_up.searched);
+            totals.in_part += usize::from(look_up.in_part);
+            totals.with_events += u64::from(events > 0);
+            totals.events_with_ids += look_up.events_with_ids;
+            totals.events_differing += look_up.events_differing;
+        }
+
+        totals
+    }
+
+    fn is_all_searched(&self) -> bool {
+        self.unsearched + self.in_part == 0
+    }
+}
+
 /// How many events know the value, and how many of the connections that were asked have one.
-fn describe_found(
-    events: &ItemCounts,
-    asked: &[&ConnectionReport],
-    is_all_searched: bool,
-    value: &str,
-) -> String {
-    let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).unchanged > 0;
+fn describe_found(events: &ItemCounts, totals: &SearchTotals, value: &str) -> String {
     match (events.unchanged, events.skipped) {
         // Where not all was searched, it is not known that no event has it.
-        (0, 0) if !is_all_searched => format!("no event that was looked at knows {value}"),
+        (0, 0) if !totals.is_all_searched() => {
+            format!("no event that was looked at knows {value}")
+        }
         (0, 0) => format!("no event knows {value}"),
         (0, 1) => format!("1 event that knows {value} is hidden by filters"),
         (0, hidden) => format!("{hidden} events that know {value} are hidden by filters"),
         (number, _) => format!(
             "{} {value} on {}",
             format_count(number, "event knows", "events know"),
-            format_count(
-                asked.iter().filter(knows).count() as u64,
-                "connection",
-                "connections"
-            )
+            format_count(totals.with_events, "connection", "connections")
         ),
     }
 }
 
 /// ` (2 with an IDS attribute)`, or nothing.
-fn describe_matches(asked: &[&ConnectionReport]) -> String {
-    let sum = |count: fn(LookupSummary) -> u64| {
-        asked
-            .iter()
-            .filter_map(|part| part.look_up)
-            .map(count)
-            .sum::<u64>()
-    };
-
-    let with_ids = sum(|summary| summary.events_with_ids);
-    let differing = sum(|summary| summary.events_differing);
-    let with_ids = (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute"));
-    let differing = (differing > 0)
-        .then(|| format!("{differing} only in another case or as MISP's import rules write it"));
-    let remarks: Vec<String> = with_ids.into_iter().chain(differing).collect();
+fn describe_matches(totals: &SearchTotals) -> String {
+    let remarks: Vec<String> = [
+        (totals.events_with_ids, "with an IDS attribute"),
+        (
+            totals.events_differing,
+            "only in another case or as MISP's import rules write it",
+        ),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, remark)| format!("{number} {remark}"))
+    .collect();
 
     if remarks.is_empty() {
         String::new()
@@ -417,23 +445,15 @@ fn count_events(full: &ReportBody, is_look_up: bool) -> ItemCounts {
 
 /// What looks like a command and is none was looked up as a value; whoever wrote it should know.
 fn hint(value: &str) -> String {
-    let is_like_one = value
+    let is_command_like = value
         .get(..5)
-        .is_some_and(|start| start.eq_ignore_ascii_case("misp:"));
-    let is_like_one = is_like_one || value.contains("/events/view/");
-    if is_like_one {
+        .is_some_and(|start| start.eq_ignore_ascii_case("misp:"))
+        || value.contains("/events/view/");
+    if is_command_like {
         format!(". It is no command: commands are {COMMANDS}")
     } else {
         String::new()
     }
-}
-
-fn is_searched(look_up: Option<LookupSummary>) -> bool {
-    look_up.is_some_and(|found| found.searched)
-}
-
-fn is_failed(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Failed(_))
 }
 
 /// How many events know the value, malicious if an attribute for detection does, suspicious if only
@@ -449,45 +469,27 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
         value,
     };
 
-    let asked: Vec<LookupSummary> = full
-        .connections
-        .iter()
-        .filter_map(|part| part.look_up)
-        .collect();
-
-    let all = asked.len();
-    let (unsearched, in_part) = (
-        asked.iter().filter(|found| !found.searched).count(),
-        asked.iter().filter(|found| found.in_part).count(),
-    );
-    let unsearched = match (unsearched, in_part) {
+    let totals = SearchTotals::new(full);
+    let all = totals.asked;
+    let unsearched = match (totals.unsearched, totals.in_part) {
         (number, _) if number == all => Some("not searched".to_owned()),
         (0, 0) => None,
         (0, number) => Some(format!("searched in part: {number} of {all}")),
         (number, _) => Some(format!("not searched: {number} of {all}")),
     };
 
-    let has_ids = full
-        .connections
-        .iter()
-        .any(|part| part.look_up.is_some_and(|found| found.events_with_ids > 0));
-    let level = match (has_ids, events.unchanged) {
-        (true, _) => TaxonomyLevel::Malicious,
-        (false, 0) => TaxonomyLevel::Info,
-        (false, _) => TaxonomyLevel::Suspicious,
+    let level = match (totals.events_with_ids, events.unchanged) {
+        (1.., _) => TaxonomyLevel::Malicious,
+        (0, 0) => TaxonomyLevel::Info,
+        (0, _) => TaxonomyLevel::Suspicious,
     };
 
-    let number =
-        (unsearched.is_none() || events.unchanged > 0).then(|| events.unchanged.to_string());
-    let mut taxonomies: Vec<Taxonomy> = number
-        .map(|number| taxonomy(level, "Events", number))
-        .into_iter()
-        .collect();
-    taxonomies.extend(unsearched.map(|what| taxonomy(TaxonomyLevel::Suspicious, "Events", what)));
-    taxonomies.extend(
-        (events.skipped > 0)
-            .then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())),
-    );
+    let is_number_known = unsearched.is_none() || events.unchanged > 0;
+    let number = is_number_known.then(|| taxonomy(level, "Events", events.unchanged.to_string()));
+    let unsearched =
+        unsearched.map(|coverage| taxonomy(TaxonomyLevel::Suspicious, "Events", coverage));
+    let hidden = (events.skipped > 0)
+        .then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string()));
 
-    taxonomies
+    [number, unsearched, hidden].into_iter().flatten().collect()
 }

@@ -67,46 +67,44 @@ pub fn warn_of_omissions(part: &ConnectionReporter) {
     part.update(|part| {
         (own_tags, stand_ins, not_shown) = (part.own_tags, part.stand_ins, part.not_shown)
     });
-
-    if own_tags > 0 {
-        let tags = format_count(
+    let warnings = [
+        format_some(
             own_tags,
             "tag of an event or attribute is a word",
             "tags of events and attributes are words",
-        );
-
-        part.warn(format!(
-            "{tags} of this program and left out: the line of each event gives their number"
-        ));
-    }
-    if not_shown > 0 {
-        let attributes = format_count(
+        )
+        .map(|tags| {
+            format!(
+                "{tags} of this program and left out: the line of each event gives their number"
+            )
+        }),
+        format_some(
             not_shown,
             "attribute that MISP counts was not sent",
             "attributes that MISP counts were not sent",
-        );
-
-        part.warn(format!(
-            "{attributes}: the key's user may not see them, or a setting leaves them out; the \
-             line of each event gives their \
-             number"
-        ));
-    }
-    if stand_ins > 0 {
-        let values = format_count(stand_ins, "value is", "values are");
-
-        part.warn(format!(
-            "{values} too long for TheHive or a command of this program: the observable is \
-             {STAND_IN}<uuid>, and its \
-             message has the value"
-        ));
-    }
+        )
+        .map(|attributes| {
+            format!(
+                "{attributes}: the key's user may not see them, or a setting leaves them out; the \
+                 line of each event gives their number"
+            )
+        }),
+        format_some(stand_ins, "value is", "values are").map(|values| {
+            format!(
+                "{values} too long for TheHive or a command of this program: the observable is \
+                 {STAND_IN}<uuid>, and its message has the value"
+            )
+        }),
+    ];
+    warnings
+        .into_iter()
+        .flatten()
+        .for_each(|warning| part.warn(warning));
 }
 
 /// The outcome of an import in one sentence.
 pub fn summarise_import(full: &ReportBody) -> String {
     let events = full.ledger.count(ItemKind::Events);
-    let attributes = full.ledger.count(ItemKind::Attributes);
     let some = |number: u64, word: &str| (number > 0).then(|| format!("{number} {word}"));
     let mut parts = vec![format_count(events.fetched, "event read", "events read")];
 
@@ -114,47 +112,45 @@ pub fn summarise_import(full: &ReportBody) -> String {
     parts.extend(some(events.unchanged, "unchanged"));
     parts.extend(some(events.skipped, "skipped"));
     parts.extend(some(events.failed, "failed"));
-
-    // A dry run names its attributes with the alerts that they would be in.
-    if !full.dry_run {
-        parts.extend(format_some(
-            attributes.created,
-            "attribute added",
-            "attributes added",
-        ));
-
-        parts.extend(format_some(
-            attributes.updated,
-            "attribute updated",
-            "attributes updated",
-        ));
-    }
-
-    let removals = full.ledger.count(ItemKind::Removals).updated;
-    let removed = if full.dry_run {
-        "would be removed"
-    } else {
-        "removed"
-    };
-
-    parts.extend(format_some(
-        removals,
-        &format!("observable {removed}"),
-        &format!("observables {removed}"),
-    ));
-
-    if let Some(number) = attributes.skipped_by.get(FULL) {
-        let number = format_count(*number, "attribute", "attributes");
-        parts.push(format!(
-            "{number} left out of alerts that may not grow any more (\"max_attributes\")"
-        ));
-    }
+    parts.extend(summarise_observables(full));
 
     if is_requested_event_missing(full) {
         parts.push(NOT_THERE.to_owned());
     }
 
     format!("{}{}", parts.join(", "), describe_mode(full))
+}
+
+/// What became of attributes and observables.
+fn summarise_observables(full: &ReportBody) -> impl Iterator<Item = String> {
+    let attributes = full.ledger.count(ItemKind::Attributes);
+    // A dry run names its attributes with the alerts that they would be in.
+    let [created, updated] = match full.dry_run {
+        true => [0, 0],
+        false => [attributes.created, attributes.updated],
+    };
+    let removed = if full.dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
+    let beyond = attributes.skipped_by.get(FULL).copied().unwrap_or(0);
+    let beyond = format_some(beyond, "attribute", "attributes").map(|number| {
+        format!("{number} left out of alerts that may not grow any more (\"max_attributes\")")
+    });
+
+    [
+        format_some(created, "attribute added", "attributes added"),
+        format_some(updated, "attribute updated", "attributes updated"),
+        format_some(
+            full.ledger.count(ItemKind::Removals).updated,
+            &format!("observable {removed}"),
+            &format!("observables {removed}"),
+        ),
+        beyond,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn format_some(number: u64, one: &str, several: &str) -> Option<String> {

@@ -70,6 +70,18 @@ impl Read for Bounded<'_> {
     }
 }
 
+fn bounded_reader<'s>(body: impl Read + 's, most: u64) -> BufReader<Bounded<'s>> {
+    let body = Box::new(body);
+    BufReader::with_capacity(
+        BUFFER,
+        Bounded {
+            body,
+            most,
+            left: most,
+        },
+    )
+}
+
 impl<'s> JsonStream<'s> {
     /// Takes a body, which may have 4 GiB.
     pub fn new(body: impl Read + 's) -> Self {
@@ -82,14 +94,8 @@ impl<'s> JsonStream<'s> {
     }
 
     fn with_limit(body: impl Read + 's, most: u64) -> Self {
-        let bounded = Bounded {
-            body: Box::new(body),
-            most,
-            left: most,
-        };
-
         Self {
-            reader: BufReader::with_capacity(BUFFER, bounded),
+            reader: bounded_reader(body, most),
             depth: 0,
             kept: 0,
             element: 0,
@@ -108,24 +114,9 @@ impl<'s> JsonStream<'s> {
     pub fn check_encoding(&mut self) -> Result<()> {
         if self.reader.fill_buf()?.starts_with(b"\x1f\x8b") {
             let most = self.reader.get_ref().most;
-            let nothing = Bounded {
-                body: Box::new(io::empty()),
-                most,
-                left: most,
-            };
-
-            let packed = std::mem::replace(&mut self.reader, BufReader::new(nothing));
-            let body = Box::new(MultiGzDecoder::new(packed));
-
-            self.reader = BufReader::with_capacity(
-                BUFFER,
-                Bounded {
-                    body,
-                    most,
-                    left: most,
-                },
-            );
-
+            let packed = std::mem::replace(&mut self.reader, bounded_reader(io::empty(), 0));
+            // The limit holds for what is packed, and anew for what comes out of it.
+            self.reader = bounded_reader(MultiGzDecoder::new(packed), most);
             self.reader
                 .fill_buf()
                 .context("it is compressed (gzip) and cannot be unpacked")?;
@@ -168,9 +159,9 @@ impl<'s> JsonStream<'s> {
         }
     }
 
-    /// Hands over each element of the list that stands below the keys of `path`,
-    /// `["response", "Attribute"]` for instance; other keys are passed over. The list may be written
-    /// as an object of places, and null is an empty one.
+    /// Hands over each element of the list that stands below the keys of `path`, such as
+    /// `["response", "Attribute"]`; other keys are passed over. The list may be written as an
+    /// object of places, and null is an empty one.
     ///
     /// # Errors
     /// That there is no such list, or that the body breaks off; or the handler's own error.
@@ -360,25 +351,18 @@ impl<'s> JsonStream<'s> {
             return self.read_element();
         }
         self.begin_element();
-        let (depth, mut stopped, mut uuid) = (self.depth, None, None);
-
-        let read = match self.open() {
-            Ok(()) => {
-                let mut walk = Walk {
-                    source: self,
-                    on,
-                    is_first: true,
-                    stopped: None,
-                    uuid: None,
-                    is_own: true,
-                };
-
-                let read = T::deserialize(MapAccessDeserializer::new(&mut walk));
-                (stopped, uuid) = (walk.stopped, walk.uuid);
-                read
-            }
-            Err(broken) => Err(broken),
+        let depth = self.depth;
+        let opened = self.open();
+        let mut walk = Walk {
+            source: self,
+            on,
+            is_first: true,
+            stopped: None,
+            uuid: None,
+            is_own: true,
         };
+        let read = opened.and_then(|()| T::deserialize(MapAccessDeserializer::new(&mut walk)));
+        let (stopped, uuid) = (walk.stopped, walk.uuid);
 
         // What `on` could not read as it should be is a flaw too.
         let read = match stopped.map(anyhow::Error::downcast) {

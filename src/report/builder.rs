@@ -2,11 +2,8 @@
 //! Connections are worked on at the same time, so nothing here depends on which of them
 //! was first.
 
-use std::collections::BTreeMap;
-
 use super::{
-    Alert, Artifact, ConnectionReport, EventRow, Operation, ReportBody, SHOWN_FAILURES,
-    SHOWN_LINES, push_once,
+    Alert, Artifact, ConnectionReport, EventRow, LeftOut, Operation, ReportBody, SHOWN_LINES,
 };
 use crate::share;
 
@@ -47,18 +44,18 @@ pub struct RowSource {
 
 /// Cuts a list to what finds room if all take turns. Gives the number of what does not.
 fn cut_fairly<T>(list: &mut Vec<Sourced<T>>, most: usize) -> u64 {
-    let key = |one: &Sourced<T>, has_event: bool| {
+    let key = |sourced: &Sourced<T>, has_event: bool| {
         let RowSource {
             organisation,
             event,
-        } = &one.source;
+        } = &sourced.source;
         let event = has_event.then(|| event.clone());
-        (one.part, Some((organisation.clone(), event)))
+        (sourced.part, Some((organisation.clone(), event)))
     };
 
-    let event = |one: &Sourced<T>| key(one, true);
-    let organisation = |one: &Sourced<T>| key(one, false);
-    let part = |one: &Sourced<T>| (one.part, None);
+    let event = |sourced: &Sourced<T>| key(sourced, true);
+    let organisation = |sourced: &Sourced<T>| key(sourced, false);
+    let part = |sourced: &Sourced<T>| (sourced.part, None);
     share::truncate_fairly(list, most, &[&event, &organisation, &part]).len() as u64
 }
 
@@ -181,35 +178,14 @@ impl ReportBuilder {
         part.ledger.add(&recorded.ledger);
         part.events.splice(0..0, recorded.events);
         for warning in recorded.warnings {
-            push_once(&mut part.warnings, left_out, warning);
+            part.push_warning(warning, left_out);
         }
         for note in recorded.notes {
-            push_once(&mut part.notes, left_out, note);
+            part.push_note(note, left_out);
         }
-
-        let (failures, observables) = (recorded.failures, recorded.observables);
-        push_bounded(
-            &mut part.failures,
-            failures,
-            SHOWN_FAILURES,
-            left_out,
-            "failures",
-        );
-        push_bounded(
-            &mut part.observables,
-            observables,
-            SHOWN_LINES,
-            left_out,
-            "observables",
-        );
-        let retractions = recorded.retractions;
-        push_bounded(
-            &mut part.retractions,
-            retractions,
-            SHOWN_LINES,
-            left_out,
-            "retractions",
-        );
+        part.push_failures(recorded.failures, left_out);
+        part.push_observables(recorded.observables, left_out);
+        part.push_retractions(recorded.retractions, left_out);
     }
 
     /// Puts the parts into the order of the configuration, each part that was opened later behind
@@ -256,7 +232,7 @@ pub fn push_bounded<T>(
     list: &mut Vec<T>,
     more: impl IntoIterator<Item = T>,
     most: usize,
-    left_out: &mut BTreeMap<String, u64>,
+    left_out: &mut LeftOut,
     name: &str,
 ) {
     for row in more {

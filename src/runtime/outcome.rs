@@ -43,21 +43,14 @@ pub fn build_report<W: Worker>(
         };
     }
 
-    let sentence = W::summarise(full);
     full.is_incomplete = !failures.is_empty();
-
-    full.message = match failures.as_slice() {
-        [] => sentence,
-        failures => {
-            format!(
-                "INCOMPLETE: {sentence}. {}",
-                join_failures(full, failures, |failure| failure_text::<W>(
-                    failure, scrubber
-                ))
-            )
-        }
-    };
-
+    full.message = W::summarise(full);
+    if full.is_incomplete {
+        let failures = join_failures(full, &failures, |failure| {
+            failure_text::<W>(failure, scrubber)
+        });
+        full.message = format!("INCOMPLETE: {}. {failures}", full.message);
+    }
     withhold_artifacts(&mut artifacts, full, scrubber);
 
     Report::Success {
@@ -148,8 +141,9 @@ fn to_values<T: Serialize>(list: &[T]) -> Vec<Value> {
 /// indicator.
 fn withhold_artifacts(artifacts: &mut Vec<Artifact>, full: &mut ReportBody, scrubber: &Scrubber) {
     let before = artifacts.len();
-    artifacts.retain(|one| {
-        let texts = [&one.data, &one.message].into_iter().chain(&one.tags);
+    artifacts.retain(|artifact| {
+        let texts = [&artifact.data, &artifact.message];
+        let texts = texts.into_iter().chain(&artifact.tags);
         !texts.into_iter().any(|text| scrubber.has_secret_in(text))
     });
     let withheld = (before - artifacts.len()) as u64;
@@ -211,16 +205,14 @@ fn failure_text<W: Worker>(failure: &str, scrubber: &Scrubber) -> String {
 fn join_failures(full: &ReportBody, failures: &[String], said: impl Fn(&str) -> String) -> String {
     let unlisted = full.left_out.get("failures").copied().unwrap_or(0);
     let more = failures.len().saturating_sub(NAMED_FAILURES) as u64 + unlisted;
-    let (named, shown) = (
-        failures.iter().take(NAMED_FAILURES),
-        failures.len().min(NAMED_FAILURES),
-    );
+    let shown = failures.len().min(NAMED_FAILURES);
     // A full stop stands at the end only.
-    let of = |(place, failure): (usize, &String)| match place + 1 < shown || more > 0 {
+    let say = |(place, failure): (usize, &String)| match place + 1 < shown || more > 0 {
         true => said(failure.trim_end_matches('.')),
         false => said(failure),
     };
-    let first = named.enumerate().map(of).collect::<Vec<_>>().join("; ");
+    let first: Vec<_> = failures.iter().take(shown).enumerate().map(say).collect();
+    let first = first.join("; ");
 
     match more {
         0 => first,

@@ -131,7 +131,8 @@ impl SecretPatterns {
     }
 }
 
-/// Where a text that is searched for counts, of all that were found to be spelt so.
+/// Texts that are searched for, and where each counts. Of two secrets that are spelt alike the
+/// wider rule holds.
 type Patterns = BTreeMap<String, Counts>;
 
 fn add(patterns: &mut Patterns, text: String, counts: Counts) {
@@ -205,8 +206,8 @@ impl Reading {
             .take(1 + MOST_LEVELS)
     }
 
-    /// The same of the text itself, with the escapes undone that begin with these signs, if there are
-    /// any.
+    /// The same of the text itself, with the escapes undone that begin with these signs, if there
+    /// are any.
     fn unescape(&self, signs: &[char]) -> Option<Self> {
         let (mut text, mut starts) = (String::new(), Vec::new());
         let mut rest = self.text.as_str();
@@ -317,7 +318,7 @@ impl Counts {
     }
 }
 
-/// What a credential is called where it is told.
+/// What credentials are called in texts.
 const CALLED: [&str; 9] = [
     "password",
     "passwd",

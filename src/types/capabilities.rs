@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::misp_types::{MispType, TABLE, find_row};
+use super::misp_types::{MispType, TABLE, find_place, find_row};
 use super::observable_types;
 
 /// The last version known to refuse onion addresses of version 3, every `integer`, and ids of
@@ -162,9 +162,8 @@ impl ObservableTypeSet {
 
     /// What the values of a MISP type become; `other` for what is not in the table.
     pub fn observable_type(&self, kind: &str) -> Cow<'static, str> {
-        let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok();
-
-        at.and_then(|at| self.chosen.get(at))
+        find_place(kind)
+            .and_then(|place| self.chosen.get(place))
             .cloned()
             .unwrap_or(Cow::Borrowed("other"))
     }
@@ -182,8 +181,10 @@ fn choose_observable_type(row: &MispType, names: &[String]) -> Cow<'static, str>
         .chain(usual.into_iter().flat_map(observable_types::synonyms))
         .chain([row.kind]);
     let find_name = |wanted: &str| {
-        let is_it = |name: &&String| observable_types::fold_name(name) == wanted && *name != "file";
-        names.iter().find(is_it)
+        // An observable of type `file` has to come with the file itself.
+        let is_wanted =
+            |name: &&String| observable_types::fold_name(name) == wanted && *name != "file";
+        names.iter().find(is_wanted)
     };
 
     match synonyms.filter_map(find_name).next() {

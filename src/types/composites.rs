@@ -40,9 +40,9 @@ impl<'a> MispTags<'a> {
     }
 }
 
-pub fn push_once<T: PartialEq>(all: &mut Vec<T>, one: T) {
-    if !all.contains(&one) {
-        all.push(one);
+pub fn push_once<T: PartialEq>(all: &mut Vec<T>, item: T) {
+    if !all.contains(&item) {
+        all.push(item);
     }
 }
 
@@ -67,6 +67,7 @@ pub fn find_pairs<'a>(given: &[ObservableInput<'_>], words: &[MispTags<'a>]) -> 
         for link in &words.composites {
             let halves = find_row(link.name).and_then(|row| row.halves());
             match (halves, link.whole, link.port) {
+                // The port stands in the tag, so the address alone is the whole composite.
                 (Some((_, None)), _, Some(port)) => found.push(Composite {
                     kind: link.name,
                     value: format!("{}|{port}", observable.data.trim()),

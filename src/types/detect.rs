@@ -27,7 +27,7 @@ fn with_note(kind: &'static str, note: impl Into<String>) -> DetectedType {
     }
 }
 
-/// The MISP type for an observable without a word from anybody.
+/// The MISP type for an observable of which no tag and no line of the administrator says one.
 pub fn guess(data_type: &str, data: &str) -> DetectedType {
     let Some(line) = observable_types::find(data_type) else {
         return guess_by_name(data_type);
@@ -199,18 +199,18 @@ fn fingerprint_of(digits: usize) -> Option<&'static str> {
     }
 }
 
-/// What nobody gave a type but can only be one thing.
+/// The type of a value that nobody gave one, where it can be nothing else.
 fn guess_untyped(data: &str) -> &'static str {
     let bare = data.trim();
     if bare.len() > 40 {
         return "other";
     }
     let id = bare.to_ascii_uppercase();
-    if patterns::CVE.matches(&id) {
+    if patterns::is_cve(&id) {
         return "vulnerability";
     }
 
-    if patterns::CWE.matches(&id) {
+    if patterns::is_cwe(&id) {
         return "weakness";
     }
     if bare.len() == 17 && bare.contains([':', '-']) && patterns::is_mac(&bare.replace('-', ":"), 6)

@@ -54,7 +54,7 @@ pub fn merge_duplicates(drafts: Vec<MappedAttribute>) -> Vec<MappedAttribute> {
     }
 
     make_folds_unique(&mut all);
-    all.sort_by_key(|one| one.from.iter().min().copied());
+    all.sort_by_key(|attribute| attribute.from.iter().min().copied());
 
     all
 }
@@ -63,22 +63,21 @@ pub fn merge_duplicates(drafts: Vec<MappedAttribute>) -> Vec<MappedAttribute> {
 /// name, and the next counts as itself, whatever the order of the list.
 fn make_folds_unique(all: &mut [MappedAttribute]) {
     let mut order: Vec<&mut MappedAttribute> = all.iter_mut().collect();
-    order.sort_by_key(|one| (one.kind != one.fold, one.kind.clone()));
+    order.sort_by_key(|attribute| (attribute.kind != attribute.fold, attribute.kind.clone()));
     let mut taken: HashSet<(String, String)> = HashSet::new();
 
-    for one in order {
-        let kind = one.kind.as_ref();
+    for attribute in order {
+        let kind = attribute.kind.as_ref();
         let names = [
-            one.fold.clone(),
+            attribute.fold.clone(),
             kind.to_owned(),
-            format!("{kind} {}", one.fold),
+            format!("{kind} {}", attribute.fold),
         ];
-
-        for name in names {
-            if taken.insert((name.clone(), one.value.clone())) {
-                one.fold = name;
-                break;
-            }
+        let free = names
+            .into_iter()
+            .find(|name| taken.insert((name.clone(), attribute.value.clone())));
+        if let Some(name) = free {
+            attribute.fold = name;
         }
     }
 }

@@ -5,6 +5,9 @@
 //! Types, categories and defaults are those of MISP's `describeTypes`, newest version; the forms
 //! follow MISP's AttributeValidationTool.php.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::forms::*;
 use ObservableTarget::*;
 
@@ -65,8 +68,17 @@ pub enum ObservableTarget {
 
 /// The row of a MISP type, by its exact name.
 pub fn find_row(kind: &str) -> Option<&'static MispType> {
-    let at = TABLE.binary_search_by(|row| row.kind.cmp(kind)).ok()?;
-    TABLE.get(at)
+    TABLE.get(find_place(kind)?)
+}
+
+/// The place of a MISP type in the table.
+pub fn find_place(kind: &str) -> Option<usize> {
+    // Every attribute of an import is looked up; a binary search would compare eight names.
+    static PLACES: LazyLock<HashMap<&str, usize>> = LazyLock::new(|| {
+        let kinds = TABLE.iter().map(|row| row.kind);
+        kinds.zip(0..).collect()
+    });
+    PLACES.get(kind).copied()
 }
 
 /// A category of MISP by its exact name.

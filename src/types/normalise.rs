@@ -1,6 +1,6 @@
 //! What MISP changes in a value before it stores it (AttributeValidationTool.php,
-//! `modifyBeforeValidation`, after the trimming and refanging of MispAttribute.php). Which form asks
-//! for which change stands in `forms.rs`. Whether a value is valid is not asked here.
+//! `modifyBeforeValidation`, after the trimming and refanging of MispAttribute.php). Which form
+//! asks for which change stands in `forms.rs`. Whether a value is valid is not asked here.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;

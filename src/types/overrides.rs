@@ -26,16 +26,16 @@ impl Overrides {
             .map(|line| line.trim())
             .filter(|line| !line.is_empty())
         {
-            let one =
+            let parsed =
                 parse_line(line).map_err(|wrong| format!("type_mapping `{line}`: {wrong}"))?;
-            if all.iter().any(|other| other.data_type == one.data_type) {
+            if all.iter().any(|known| known.data_type == parsed.data_type) {
                 return Err(format!(
                     "type_mapping `{line}`: a second line for {}; one is accepted",
-                    one.data_type
+                    parsed.data_type
                 ));
             }
 
-            all.push(one);
+            all.push(parsed);
         }
 
         Ok(Self(all))
@@ -46,12 +46,12 @@ impl Overrides {
         if self.0.is_empty() {
             return None;
         }
-        let exact = self.0.iter().find(|one| one.data_type == data_type);
+        let exact = self.0.iter().find(|line| line.data_type == data_type);
         exact.or_else(|| {
             let fold = observable_types::canonical_type(data_type);
             self.0
                 .iter()
-                .find(|one| observable_types::canonical_type(&one.data_type) == fold)
+                .find(|line| observable_types::canonical_type(&line.data_type) == fold)
         })
     }
 }

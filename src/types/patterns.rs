@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::OnceLock;
 
 use regex_lite::{Captures, NoExpand, Regex};
+use uuid::Uuid;
 
 /// A regular expression, compiled when it is asked for first.
 #[derive(Debug)]
@@ -44,22 +45,16 @@ impl Pattern {
     }
 }
 
-pub static CVE: Pattern = Pattern::new(r"^CVE-\d{4}-\d{4,}$");
-pub static CWE: Pattern = Pattern::new(r"^CWE-\d+$");
 /// ISO 8601 in the extended format, with or without time, seconds, fraction and zone.
 pub static DATETIME: Pattern = Pattern::new(
     r"(?x)^(?<date>\d{4}-\d\d-\d\d)
     (?:[Tt\ ](?<clock>(?:[01]\d|2[0-3]):[0-5]\d)(?::(?<seconds>[0-5]\d))?(?:\.(?<fraction>\d*))?
     \s*(?:[Zz]|(?<sign>[+-])(?<offset>:*\d[\d:]*))?)?$",
 );
-pub static IMPFUZZY: Pattern = Pattern::new(r"^\d+:[^:]*:[^:]*$");
-/// PHP's `is_numeric`: sign, digits, fraction, exponent.
-pub static NUMBER: Pattern = Pattern::new(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$");
 /// `SHA256:` and 32 bytes in base64, or an MD5 with or without `MD5:` and colons.
 pub static SSH: Pattern =
     Pattern::new(r"^(SHA256:[A-Za-z0-9+/]{43}=?|(MD5:)?(:*[0-9A-Fa-f]){32}:*)$");
-pub static UUID: Pattern = Pattern::new(r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$");
-/// CVE, and the ids that newer MISPs take beside it.
+/// The ids that newer MISPs take, CVE among them.
 pub static VULNERABILITY: Pattern = Pattern::new(
     r"(?ix)^(
     cve-\d{4}-\d{4,} | gcve-\d+-\d{4}-\d+ | (fkie|msrc)_cve-\d{4}-\d{4,} |
@@ -74,12 +69,40 @@ pub static VULNERABILITY: Pattern = Pattern::new(
 
 /// The methods that MISP knows, with a blank between: HTTP, WebDAV and its relatives.
 pub const METHODS: &str = "OPTIONS GET HEAD POST PUT DELETE TRACE CONNECT PROPFIND PROPPATCH MKCOL \
-                           COPY MOVE LOCK UNLOCK VERSION-CONTROL REPORT CHECKOUT CHECKIN UNCHECKOUT \
-                           MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL MKACTIVITY ORDERPATCH ACL \
-                           PATCH SEARCH";
+                           COPY MOVE LOCK UNLOCK VERSION-CONTROL REPORT CHECKOUT CHECKIN \
+                           UNCHECKOUT MKWORKSPACE UPDATE LABEL MERGE BASELINE-CONTROL MKACTIVITY \
+                           ORDERPATCH ACL PATCH SEARCH";
 
 pub fn is_digits(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// PHP's `is_numeric`: sign, digits, fraction, exponent. What else Rust takes for a number, such as
+/// `inf`, is written in other letters.
+pub fn is_number(value: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+    value.bytes().all(is_part) && value.parse::<f64>().is_ok()
+}
+
+/// `CVE-`, four digits, `-`, and four or more.
+pub fn is_cve(value: &str) -> bool {
+    value
+        .strip_prefix("CVE-")
+        .and_then(|id| id.split_once('-'))
+        .is_some_and(|(year, number)| {
+            year.len() == 4 && is_digits(year) && number.len() >= 4 && is_digits(number)
+        })
+}
+
+pub fn is_cwe(value: &str) -> bool {
+    value.strip_prefix("CWE-").is_some_and(is_digits)
+}
+
+/// A uuid with its dashes, in any case.
+pub fn is_uuid(value: &str) -> bool {
+    const LENGTH: usize = 36;
+
+    value.len() == LENGTH && Uuid::try_parse(value).is_ok()
 }
 
 pub fn is_line(value: &str) -> bool {
@@ -159,6 +182,11 @@ pub fn is_ssdeep(value: &str) -> bool {
         && hashes
             .split_once(':')
             .is_some_and(|(first, second)| is_hash(first) && is_hash(second))
+}
+
+/// `imports:hash:hash`.
+pub fn is_impfuzzy(value: &str) -> bool {
+    value.split(':').count() == 3 && value.split(':').next().is_some_and(is_digits)
 }
 
 pub fn is_ip(value: &str) -> bool {

@@ -4,6 +4,8 @@
 //! More is undone than MISP would: any case (`[DOT]`), and in composites and every mail type. What
 //! we then send is what MISP stores.
 
+use std::borrow::Cow;
+
 const SCHEMES: [&str; 5] = ["hxxp", "hxtp", "htxp", "meow", "h[tt]p"];
 const DOTS: [(&str, &str); 3] = [("[.]", "."), ("[dot]", "."), ("(dot)", ".")];
 
@@ -14,23 +16,27 @@ pub fn url(value: &str) -> String {
         .find_map(|scheme| strip_prefix_ignore_case(value, scheme));
     let marks = [("[hxxp://]", "http://"), ("[:]", ":")];
     match hidden {
-        Some(rest) => replace_bracketed(&format!("http{rest}"), &marks),
-        None => replace_bracketed(value, &marks),
+        Some(rest) => replace_bracketed(&format!("http{rest}"), &marks).into_owned(),
+        None => replace_bracketed(value, &marks).into_owned(),
     }
 }
 
 /// `a[.]b` as `a.b`, for addresses and names.
-pub fn dots(value: &str) -> String {
+pub fn dots(value: &str) -> Cow<'_, str> {
     replace_bracketed(value, &[])
 }
 
 /// `a[@]b[.]c` as `a@b.c`.
 pub fn mail(value: &str) -> String {
-    replace_bracketed(value, &[("[@]", "@"), ("[at]", "@")])
+    replace_bracketed(value, &[("[@]", "@"), ("[at]", "@")]).into_owned()
 }
 
 /// Replaces hidden dots, and what is hidden in `more` ways, in any case.
-fn replace_bracketed(value: &str, more: &[(&str, &str)]) -> String {
+fn replace_bracketed<'v>(value: &'v str, more: &[(&str, &str)]) -> Cow<'v, str> {
+    // Nearly no value has one.
+    if !value.contains(['[', '(']) {
+        return Cow::Borrowed(value);
+    }
     let (mut done, mut rest) = (String::with_capacity(value.len()), value);
 
     while let Some(at) = rest.find(['[', '(']) {
@@ -47,7 +53,7 @@ fn replace_bracketed(value: &str, more: &[(&str, &str)]) -> String {
         rest = behind;
     }
 
-    done + rest
+    Cow::Owned(done + rest)
 }
 
 /// What follows a beginning, in any case.
@@ -76,7 +82,7 @@ mod tests {
     #[test]
     fn leaves_brackets_that_hide_nothing() {
         for same in ["http://[2001:db8::1]/a(b)[c]", "ä[ö]", "[", "(["] {
-            assert_eq!([url(same), dots(same), mail(same)], [same; 3]);
+            assert_eq!([url(same), dots(same).into_owned(), mail(same)], [same; 3]);
         }
     }
 }

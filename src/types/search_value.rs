@@ -74,31 +74,34 @@ impl SearchValue {
             rows: TABLE.iter().filter(is_covered).chain(usual).collect(),
             ..Self::default()
         };
-
-        sought.add_spelling(given.to_owned());
-        // Somebody may have pasted the same into MISP.
-        sought.add_spelling(data.trim().to_owned());
-        for row in sought.rows.clone() {
-            let is_meant = !is_any || usual.is_some_and(|usual| usual.kind == row.kind);
-            sought.add_stored_spelling(row, given, is_meant);
-        }
-        for spelling in sought.spellings.clone() {
-            for one in host_spellings(&spelling) {
-                sought.add_spelling(one);
-            }
-        }
+        sought.add_spellings(given, data, is_any);
 
         let spellings = sought.spellings.iter();
         sought.rewritten = spellings
             .clone()
-            .filter_map(|one| apply_import_rules(one))
+            .filter_map(|spelling| apply_import_rules(spelling))
             .collect();
         sought.keys = spellings
-            .map(|one| equality_key(one))
+            .map(|spelling| equality_key(spelling))
             .filter(|key| !key.is_empty())
             .collect();
 
         sought
+    }
+
+    fn add_spellings(&mut self, given: &str, data: &str, is_any: bool) {
+        self.add_spelling(given.to_owned());
+        // Somebody may have pasted the same into MISP.
+        self.add_spelling(data.trim().to_owned());
+        for row in self.rows.clone() {
+            let is_meant = !is_any || self.usual.is_some_and(|usual| usual.kind == row.kind);
+            self.add_stored_spelling(row, given, is_meant);
+        }
+        for spelling in self.spellings.clone() {
+            for other in host_spellings(&spelling) {
+                self.add_spelling(other);
+            }
+        }
     }
 
     /// Adds how MISP stores the value as this type; `is_meant` if the analyst means the type.
@@ -111,16 +114,17 @@ impl SearchValue {
             // in `0049…`.
             let zeros = stored.strip_prefix('+').map(|digits| format!("00{digits}"));
             let written = zeros.into_iter().chain([stored]);
-            self.numbers.extend(written.map(|one| (row.kind, one)));
+            self.numbers
+                .extend(written.map(|number| (row.kind, number)));
         } else if is_meant || !are_equal(&stored, given) {
             // A type that only writes it in another case is not why it was looked up.
             self.add_spelling(stored);
         }
     }
 
-    fn add_spelling(&mut self, one: String) {
-        if !one.is_empty() && !self.spellings.contains(&one) {
-            self.spellings.push(one);
+    fn add_spelling(&mut self, spelling: String) {
+        if !spelling.is_empty() && !self.spellings.contains(&spelling) {
+            self.spellings.push(spelling);
         }
     }
 
@@ -137,13 +141,13 @@ impl SearchValue {
             .map(String::as_str);
         let halves = wholes
             .clone()
-            .filter_map(|one| one.split_once('|'))
+            .filter_map(|spelling| spelling.split_once('|'))
             .map(|(first, _)| first.trim());
         let mut known = HashSet::new();
 
         wholes
             .chain(halves)
-            .filter(|one| !equality_key(one).is_empty() && known.insert(*one))
+            .filter(|term| !equality_key(term).is_empty() && known.insert(*term))
             .collect()
     }
 
@@ -167,10 +171,11 @@ impl SearchValue {
         of_first.into_iter().chain(of_second).min()
     }
 
-    /// If this is one of the spellings, or would be, once MISP had stored it as a type that the
-    /// observable stands for.
+    /// How a value of this type is one of the spellings, as it is written or as MISP would store
+    /// it as a type that the observable stands for.
     fn compare_value(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
         let value = trim_pasted(value);
+        // `AS1` is `1` as an autonomous system only, and no text or port.
         let row = row.filter(|row| !self.is_number || self.covers_type(row));
         let as_it_is = (row.is_some() || !self.is_number)
             .then(|| self.compare_spelling(row, value))
@@ -194,7 +199,7 @@ impl SearchValue {
             let value = fold_case(row, value);
             self.spellings
                 .iter()
-                .any(|one| fold_case(row, one) == value)
+                .any(|spelling| fold_case(row, spelling) == value)
         };
 
         if is_same(row) || is_same(self.usual) {
@@ -202,7 +207,10 @@ impl SearchValue {
         } else if self.keys.contains(&equality_key(value)) {
             Some(Likeness::OtherCase)
         } else {
-            let is_rewritten = self.rewritten.iter().any(|one| are_equal(one, value));
+            let is_rewritten = self
+                .rewritten
+                .iter()
+                .any(|spelling| are_equal(spelling, value));
             is_rewritten.then_some(Likeness::Rewritten)
         }
     }
@@ -344,7 +352,7 @@ fn is_windows_name(name: &str) -> bool {
     name.contains('\\')
         || ENDINGS
             .split(' ')
-            .any(|one| one.eq_ignore_ascii_case(ending))
+            .any(|known| known.eq_ignore_ascii_case(ending))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub fn to_attributes(
 ) -> Mapping {
     let words: Vec<MispTags<'_>> = given
         .iter()
-        .map(|one| MispTags::from_tags(one.tags))
+        .map(|observable| MispTags::from_tags(observable.tags))
         .collect();
     let mut plan = Mapper {
         rules: Resolver { server, overrides },
@@ -120,7 +120,7 @@ impl Mapper<'_> {
             if let Ok(wanted) = &mut untagged {
                 for (kind, reason) in kinds
                     .iter()
-                    .zip(results.iter().flat_map(|one| one.as_ref().err()))
+                    .zip(results.iter().flat_map(|result| result.as_ref().err()))
                 {
                     wanted.add_warning(&format!(
                         "not sent as {kind}, which a tag asks for: {reason}"
@@ -402,7 +402,10 @@ impl Resolver<'_> {
         tagged: &[&str],
         notes: &mut Vec<String>,
     ) -> Cow<'static, str> {
-        if let Some(&category) = tagged.iter().find(|one| self.server.allows(kind, one)) {
+        if let Some(&category) = tagged
+            .iter()
+            .find(|category| self.server.allows(kind, category))
+        {
             let known = misp_types::find_category(category);
             return known.map_or_else(|| Cow::Owned(category.to_owned()), Cow::Borrowed);
         }

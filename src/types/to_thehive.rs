@@ -78,7 +78,7 @@ impl Observable {
 /// file in TheHive may be either, and its category unless the type has it by itself.
 pub fn file_tags(kind: &str, category: &str) -> Vec<String> {
     let mut tags = vec![tags::build(tags::TYPE, kind)];
-    tags.extend(category_tag(kind, category));
+    tags.extend(category_tag(misp_types::find_row(kind), category));
     tags
 }
 
@@ -118,20 +118,19 @@ pub fn to_observables(
     let Some(row) = misp_types::find_row(attribute.kind) else {
         let value = check_filled(attribute.value.trim().to_owned())?;
         let tags = vec![tags::build(tags::TYPE, attribute.kind)];
-        return Ok(vec![build(attribute, "other".into(), value, tags)]);
+        return Ok(vec![build(attribute, None, "other".into(), value, tags)]);
     };
     let value = check_filled(row.form.normalise(attribute.value))?;
 
     if !validate::is_valid(row, &value) && !is_storable(row, &value) {
-        return Ok(vec![map_whole(attribute, value, "other".into())]);
+        return Ok(vec![map_whole(attribute, row, value, "other".into())]);
     }
     Ok(match row.halves() {
-        None => vec![map_whole(
-            attribute,
-            value,
-            data_types.observable_type(row.kind),
-        )],
-        Some((left, right)) => map_halves(attribute, &value, left, right, data_types),
+        None => {
+            let data_type = data_types.observable_type(row.kind);
+            vec![map_whole(attribute, row, value, data_type)]
+        }
+        Some(halves) => map_halves(attribute, row, &value, halves, data_types),
     })
 }
 
@@ -152,27 +151,31 @@ fn is_storable(row: &MispType, value: &str) -> bool {
 
 fn map_whole(
     attribute: &AttributeInput<'_>,
+    row: &MispType,
     value: String,
     data_type: Cow<'static, str>,
 ) -> Observable {
-    let back = detect::guess(&data_type, &value).kind;
-    let says_little = data_type == "other" && attribute.kind != "other";
+    // Of `other` people see no type, even where its value tells the way back.
+    let says_little = data_type == "other" && row.kind != "other";
+    let needs_tag = says_little || detect::guess(&data_type, &value).kind != row.kind;
+    let tags = needs_tag.then(|| tags::build(tags::TYPE, row.kind));
 
-    let mut tags = Vec::new();
-    if says_little || back != attribute.kind {
-        tags.push(tags::build(tags::TYPE, attribute.kind));
-    }
-
-    build(attribute, data_type, value, tags)
+    build(
+        attribute,
+        Some(row),
+        data_type,
+        value,
+        tags.into_iter().collect(),
+    )
 }
 
 /// The halves of a composite that are there, each with the tag that links them. A port is no
 /// observable: it stands in the tag.
 fn map_halves(
     attribute: &AttributeInput<'_>,
+    row: &MispType,
     value: &str,
-    left: &'static str,
-    right: Option<&'static str>,
+    (left, right): (&'static str, Option<&'static str>),
     data_types: &ObservableTypeSet,
 ) -> Vec<Observable> {
     let (first, second) = value.split_once('|').unwrap_or((value, ""));
@@ -188,7 +191,13 @@ fn map_halves(
         if data_type == "other" && kind != "other" {
             tags.push(tags::build(tags::TYPE, kind));
         }
-        Some(build(attribute, data_type, data.to_owned(), tags))
+        Some(build(
+            attribute,
+            Some(row),
+            data_type,
+            data.to_owned(),
+            tags,
+        ))
     };
 
     [(first, Some(left)), (second, right)]
@@ -202,11 +211,12 @@ fn map_halves(
 /// (`fixtures/wire/misp/086-add-attr-no-category.json`).
 fn build(
     attribute: &AttributeInput<'_>,
+    row: Option<&MispType>,
     data_type: Cow<'static, str>,
     data: String,
     mut tags: Vec<String>,
 ) -> Observable {
-    tags.extend(category_tag(attribute.kind, attribute.category));
+    tags.extend(category_tag(row, attribute.category));
     Observable {
         data_type,
         data,
@@ -214,8 +224,8 @@ fn build(
     }
 }
 
-fn category_tag(kind: &str, category: &str) -> Option<String> {
-    let usual = misp_types::find_row(kind).map(MispType::default_category);
+fn category_tag(row: Option<&MispType>, category: &str) -> Option<String> {
+    let usual = row.map(MispType::default_category);
     let is_said = !category.trim().is_empty() && usual != Some(category);
     is_said.then(|| tags::build(tags::CATEGORY, category))
 }

@@ -1,6 +1,6 @@
 //! What MISP makes of a value, and what it would refuse, in its own words: the rules for every type
-//! (MispAttribute.php, `$validate`), then those of the value's form. Values are checked as they are;
-//! normalising comes before.
+//! (MispAttribute.php, `$validate`), then those of the value's form. Values are checked as they
+//! are; normalising comes before.
 
 use std::borrow::Cow;
 use std::fmt;

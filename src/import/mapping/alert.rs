@@ -14,8 +14,7 @@ use crate::misp::wire::{Event, Report};
 use crate::report::Alert;
 use crate::secret::Scrubber;
 use crate::tags;
-use crate::text::format_count;
-use crate::text::is_hidden;
+use crate::text::{format_count, is_hidden};
 use crate::time;
 
 /// The longest texts that TheHive 5 takes, in characters (`InputCreateAlert` in its OpenAPI).
@@ -78,14 +77,14 @@ impl OwnTags {
 
 impl fmt::Display for OwnTags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = [
+        let tags: Vec<_> = [
             (self.event, "the event"),
             (self.attributes, "its attributes"),
-        ];
-        let of = of.into_iter().filter(|(number, _)| *number > 0);
-        let tags: Vec<_> = of
-            .map(|(number, whose)| format!("{} of {whose}", format_count(number, "tag", "tags")))
-            .collect();
+        ]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, holder)| format!("{} of {holder}", format_count(number, "tag", "tags")))
+        .collect();
         let verbs = if self.total() == 1 {
             "is a word of this program and was"
         } else {
@@ -146,12 +145,11 @@ pub fn draft_alert(
     of_attributes: u64,
 ) -> AlertDraft {
     let scrubber = origin.scrubber;
-    let of_event = event
-        .all_tag_names()
-        .filter(|tag| tags::is_reserved(tag))
-        .count() as u64;
     let own_tags = OwnTags {
-        event: of_event,
+        event: event
+            .all_tag_names()
+            .filter(|tag| tags::is_reserved(tag))
+            .count() as u64,
         attributes: of_attributes,
     };
     let (tags, tags_cut) = build_tags(event, origin, marks);
@@ -166,6 +164,7 @@ pub fn draft_alert(
             .link
             .as_ref()
             .map(|link| shorten_name(link, LONGEST_LINK, scrubber)),
+        // MISP counts from high to low, TheHive from low to high; what is undefined is medium.
         severity: match event.threat_level_id {
             Some(1) => 3,
             Some(3) => 1,
@@ -215,6 +214,7 @@ fn build_tags(
 ) -> (Vec<String>, usize) {
     let mut tags = Tags::new(origin.scrubber);
     let mut beyond = HashSet::new();
+    // However many are configured, the one that names the creator finds room.
     let room = MOST_TAGS.saturating_sub(marks.alert_tags.len()).max(1);
     let organisation = event.creator_name().trim();
     if !organisation.is_empty() {

@@ -120,7 +120,8 @@ fn is_laxer(tag: &str, is_local: bool, holds: Markings) -> bool {
 }
 
 /// The strictest marking of the tags that are shared, and, if there is one, of what is said
-/// elsewhere; else the usual one. Local tags only make it stricter. Beside it whether a tag says one.
+/// elsewhere; else the usual one. Local tags only make it stricter. Beside it whether a tag says
+/// one.
 fn combine<'t, L: Ord + Copy>(
     tags: impl Iterator<Item = (&'t str, bool)>,
     read: impl Fn(&str) -> Option<L>,

@@ -87,14 +87,6 @@ pub fn draft_observables(
     within: Option<(&str, &str)>,
     setup: &ChunkContext<'_>,
 ) -> Result<Vec<ObservableDraft>, String> {
-    let ChunkContext {
-        event,
-        data_types,
-        scrubber,
-        commands,
-        ..
-    } = setup;
-
     let input = AttributeInput {
         kind: &attribute.kind,
         category: &attribute.category,
@@ -104,54 +96,63 @@ pub fn draft_observables(
     };
 
     let mut observables =
-        types::to_observables(&input, data_types).map_err(|reason| reason.to_string())?;
+        types::to_observables(&input, setup.data_types).map_err(|reason| reason.to_string())?;
     observables.retain(|observable| !is_blank(&observable.data));
     if observables.is_empty() {
         return Err("its value is blank".to_owned());
     }
-    let Markings { tlp, pap, .. } = Markings::from_attribute(attribute, *event);
-    let mut wanted: Vec<ObservableDraft> = Vec::with_capacity(observables.len());
+    let markings = Markings::from_attribute(attribute, setup.event);
+    let mut drafts: Vec<ObservableDraft> = Vec::with_capacity(observables.len());
 
+    // The halves of a composite may become the same observable, as `other` for instance.
     for observable in observables {
-        let tags = tags(observable.tags, attribute, within, setup);
-        let is_command =
-            observable.data_type == OF_COMMANDS && commands.is_command_like(&observable.data);
-        let is_whole = is_within(&observable.data, LONGEST_DATA) && !is_command;
-
-        let (data_type, data, message) = if is_whole {
-            let message = quote_shortened(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber);
-            (observable.data_type.into_owned(), observable.data, message)
-        } else {
-            (
-                OF_COMMANDS.to_owned(),
-                build_stand_in(attribute, scrubber),
-                message_with_value(attribute, is_command, scrubber),
-            )
-        };
-
-        let ioc = is_whole && attribute.to_ids == Some(true);
-
-        let draft = ObservableDraft {
-            data_type,
-            data,
-            message,
-            tlp,
-            pap,
-            ioc,
-            tags,
-            changed: changed(attribute),
-        };
-
-        match wanted
+        let draft = draft_observable(observable, attribute, markings, within, setup);
+        match drafts
             .iter_mut()
             .find(|known| known.data_type == draft.data_type && known.data == draft.data)
         {
             Some(known) => merge(known, draft),
-            None => wanted.push(draft),
+            None => drafts.push(draft),
         }
     }
 
-    Ok(wanted)
+    Ok(drafts)
+}
+
+fn draft_observable(
+    observable: types::Observable,
+    attribute: &Attribute,
+    markings: Markings,
+    within: Option<(&str, &str)>,
+    setup: &ChunkContext<'_>,
+) -> ObservableDraft {
+    let scrubber = setup.scrubber;
+    let is_command =
+        observable.data_type == OF_COMMANDS && setup.commands.is_command_like(&observable.data);
+    let is_whole = is_within(&observable.data, LONGEST_DATA) && !is_command;
+    let tags = tags(observable.tags, attribute, markings, within, setup);
+
+    let (data_type, data, message) = if is_whole {
+        let message = quote_shortened(&attribute.comment, LONGEST_MESSAGE, NOTE, scrubber);
+        (observable.data_type.into_owned(), observable.data, message)
+    } else {
+        (
+            OF_COMMANDS.to_owned(),
+            build_stand_in(attribute, scrubber),
+            message_with_value(attribute, is_command, scrubber),
+        )
+    };
+
+    ObservableDraft {
+        data_type,
+        data,
+        message,
+        tlp: markings.tlp,
+        pap: markings.pap,
+        ioc: is_whole && attribute.to_ids == Some(true),
+        tags,
+        changed: changed(attribute),
+    }
 }
 
 /// The file of an attribute as an observable: named by the attribute, with its comment, TLP, tags
@@ -163,16 +164,16 @@ pub fn draft_file(
 ) -> ObservableDraft {
     let mut way_back = types::file_tags(&attribute.kind, &attribute.category);
     way_back.extend(attachments::attachment_tag(attribute));
-    let Markings { tlp, pap, .. } = Markings::from_attribute(attribute, setup.event);
+    let markings = Markings::from_attribute(attribute, setup.event);
 
     ObservableDraft {
         data_type: FILE.to_owned(),
         data: attachments::file_name(attribute),
         message: quote_shortened(&attribute.comment, LONGEST_MESSAGE, NOTE, setup.scrubber),
-        tlp,
-        pap,
+        tlp: markings.tlp,
+        pap: markings.pap,
         ioc: attribute.to_ids == Some(true),
-        tags: tags(way_back, attribute, within, setup),
+        tags: tags(way_back, attribute, markings, within, setup),
         changed: changed(attribute),
     }
 }
@@ -250,33 +251,20 @@ fn message_with_value(attribute: &Attribute, is_command: bool, scrubber: &Scrubb
 fn tags(
     way_back: Vec<String>,
     attribute: &Attribute,
+    markings: Markings,
     within: Option<(&str, &str)>,
     setup: &ChunkContext<'_>,
 ) -> Vec<String> {
-    let ChunkContext {
-        marks, scrubber, ..
-    } = setup;
-    let mut tags = Tags::new(scrubber);
-    let room = MOST_TAGS.saturating_sub(marks.observable_tags.len());
+    let configured = &setup.marks.observable_tags;
+    let room = MOST_TAGS.saturating_sub(configured.len());
+    let mut tags = Tags::new(setup.scrubber);
     tags.names
-        .reserve(way_back.len() + attribute.tags.len() + marks.observable_tags.len() + 2);
+        .reserve(way_back.len() + attribute.tags.len() + configured.len() + 2);
     for tag in way_back {
         tags.add(tag, MOST_TAGS);
     }
-
     if let Some((object, uuid)) = within {
-        let plain = object.replace([':', '"'], "_");
-        let whole = Uuid::parse_str(uuid.trim())
-            .ok()
-            .filter(|uuid| !uuid.is_nil())
-            .map(|uuid| (setup.uuid, uuid));
-        let link = Link {
-            name: &shorten_name(plain, LONGEST_OBJECT, scrubber),
-            whole,
-            port: None,
-        };
-
-        tags.add(tags::build(tags::OBJECT, &link.to_string()), room);
+        tags.add(object_tag(object, uuid, setup), room);
     }
 
     let facts = [
@@ -288,18 +276,35 @@ fn tags(
     for (fact, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
         tags.add(tags::build(fact, value), room);
     }
-    let holds = Markings::from_attribute(attribute, setup.event);
-    let passed_on = |(tag, is_local): &(&str, bool)| {
-        !tags::is_reserved(tag) && !is_laxer(tag, *is_local, holds)
+    let is_passed_on = |(tag, is_local): &(&str, bool)| {
+        !tags::is_reserved(tag) && !is_laxer(tag, *is_local, markings)
     };
-    for (tag, _) in attribute.tags_with_local_flag().filter(passed_on) {
+    for (tag, _) in attribute.tags_with_local_flag().filter(is_passed_on) {
         tags.add(tag, room);
     }
-    for tag in &marks.observable_tags {
+    for tag in configured {
         tags.add(tag, MOST_TAGS);
     }
 
     tags.names
+}
+
+/// The tag of the object that an attribute stands in. An object whose uuid cannot be read is named
+/// alone, which joins nothing.
+fn object_tag(object: &str, uuid: &str, setup: &ChunkContext<'_>) -> String {
+    // These signs part the tag's own parts.
+    let plain = object.replace([':', '"'], "_");
+    let whole = Uuid::parse_str(uuid.trim())
+        .ok()
+        .filter(|uuid| !uuid.is_nil())
+        .map(|uuid| (setup.uuid, uuid));
+    let link = Link {
+        name: &shorten_name(plain, LONGEST_OBJECT, setup.scrubber),
+        whole,
+        port: None,
+    };
+
+    tags::build(tags::OBJECT, &link.to_string())
 }
 
 /// Adds a tag to an observable, within TheHive's limits and unless it is there.

@@ -116,8 +116,7 @@ impl Folder {
 
         bail!(
             "the feed's folder is held by another run, or by whoever else has {} open: try again \
-             later, and take the file away \
-             if no run is under way",
+             later, and take the file away if no run is under way",
             path.display()
         )
     }
@@ -465,8 +464,8 @@ impl EventFileEditor<'_> {
         };
 
         let uuid = json!(place.object);
-        let is_it = |object: &Value| object.get("uuid") == Some(&uuid);
-        let at = match objects.iter().position(is_it) {
+        let is_meant = |object: &Value| object.get("uuid") == Some(&uuid);
+        let at = match objects.iter().position(is_meant) {
             Some(at) => at,
             None => {
                 let mut object = request_bodies::object(&place.object, Vec::new());
@@ -499,7 +498,7 @@ impl EventFileEditor<'_> {
         for list in attribute_lists(self.event) {
             for attribute in list
                 .iter_mut()
-                .filter(|one| has_uuid(one, uuid))
+                .filter(|attribute| has_uuid(attribute, uuid))
                 .filter_map(Value::as_object_mut)
             {
                 patch_members(attribute, patch.clone());
@@ -511,7 +510,7 @@ impl EventFileEditor<'_> {
     fn remove(&mut self, uuid: &Uuid) {
         attribute_lists(self.event)
             .into_iter()
-            .for_each(|list| list.retain(|one| !has_uuid(one, uuid)));
+            .for_each(|list| list.retain(|attribute| !has_uuid(attribute, uuid)));
         if let Some(objects) = self.event.get_mut("Object").and_then(Value::as_array_mut) {
             let is_emptied = |object: &Value| {
                 object

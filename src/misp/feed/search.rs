@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use uuid::Uuid;
 
 use super::{Feed, HASHES, is_missing, md5_hex, read_pieces};
 use crate::http::ReadError;
 use crate::json::Element;
 use crate::misp::search::{Hit, SearchCoverage};
-use crate::misp::wire::{Attribute, EventPart};
+use crate::misp::wire::{Attribute, Event, EventPart};
 use crate::misp::{IndexEntry, Window};
 use crate::text::format_count;
 use crate::types::SearchValue;
@@ -43,15 +43,10 @@ impl Feed {
         sought: &SearchValue,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<SearchCoverage> {
-        let asked = sought.search_terms();
-        if asked.is_empty() {
+        let hashes = hashes_of(sought);
+        if hashes.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
-        // The case that the producer chose has to be met.
-        let cases = asked
-            .iter()
-            .flat_map(|one| [(*one).to_owned(), one.to_lowercase(), one.to_uppercase()]);
-        let hashes: HashSet<String> = cases.map(|one| md5_hex(&one)).collect();
         let index = match self.read_file_with(HASHES, |file| {
             Index::from_csv(BufReader::new(file), &hashes)
                 .map_err(|error| ReadError::Again(error.into()))
@@ -93,6 +88,17 @@ impl Feed {
     }
 }
 
+/// The md5 of every way of writing the value, in the case that was given and in those that a
+/// producer may have chosen: a hash finds nothing else.
+fn hashes_of(sought: &SearchValue) -> HashSet<String> {
+    sought
+        .search_terms()
+        .iter()
+        .flat_map(|term| [(*term).to_owned(), term.to_lowercase(), term.to_uppercase()])
+        .map(|term| md5_hex(&term))
+        .collect()
+}
+
 /// What became of the events that `hashes.csv` does not point at.
 enum Rest {
     /// All were read; so many events are in the manifest.
@@ -103,19 +109,17 @@ enum Rest {
 
 /// What was searched, of all. Where every event was read, nothing that the index says matters.
 fn search_coverage(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> SearchCoverage {
-    let found = index.is_some_and(|index| !index.events.is_empty());
-    let of_index = match index {
-        None => Err(format!("not searchable: the feed has no {HASHES}")),
-        Some(index) => index.describe_flaw().map_or(Ok(()), Err),
+    let has_named = index.is_some_and(|index| !index.events.is_empty());
+    let flaw_of_index = match index {
+        None => Some(format!("not searchable: the feed has no {HASHES}")),
+        Some(index) => index.describe_flaw(),
     };
-    let is_part = found || !flaws.is_empty() || of_index.is_ok();
+    let is_part = has_named || !flaws.is_empty() || flaw_of_index.is_none();
 
-    let why = match (rest, of_index) {
-        (Rest::Read(1..), _) => flaws.join("; "),
-        (Rest::Read(0), Ok(())) => String::new(),
-        (Rest::Read(0), Err(why)) => why,
-        (Rest::Unread(unread), of_index) => of_index
-            .err()
+    let why = match rest {
+        Rest::Read(1..) => flaws.join("; "),
+        Rest::Read(0) => flaw_of_index.unwrap_or_default(),
+        Rest::Unread(unread) => flaw_of_index
             .into_iter()
             .chain([unread])
             .chain(flaws)
@@ -156,31 +160,16 @@ impl Reading<'_> {
         named: &BTreeMap<Uuid, String>,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<Rest> {
-        let (mut events, mut all) = (Vec::new(), 0);
-        let most = if matches!(self.feed, Feed::Web(_)) {
-            MOST_OF_WEB
-        } else {
-            MOST
+        let most = match self.feed {
+            Feed::Web(_) => MOST_OF_WEB,
+            Feed::Folder(_) => MOST,
         };
-
-        let feed = self.feed;
-
-        let listed = feed.list_events(&Window::default(), &mut |entry| {
-            match entry {
-                IndexEntry::Event(event, uuid) if !named.contains_key(&uuid) => {
-                    all += 1;
-                    events.extend((events.len() <= most).then_some((uuid, event.uuid)));
-                }
-                IndexEntry::Event(..) => {}
-                IndexEntry::Bad(problem) => self.note_flaw(problem),
+        let (events, all) = match self.list_others(named, most) {
+            Ok(listed) => listed,
+            Err(error) => {
+                return Ok(Rest::Unread(format!("its events are not known: {error:#}")));
             }
-
-            Ok(())
-        });
-
-        if let Err(error) = listed {
-            return Ok(Rest::Unread(format!("its events are not known: {error:#}")));
-        }
+        };
 
         let by_hash = |number: usize| {
             Rest::Unread(format!(
@@ -189,8 +178,7 @@ impl Reading<'_> {
                 format_count(number as u64, "event was", "events were")
             ))
         };
-
-        if events.len() > most {
+        if all > most {
             return Ok(by_hash(all));
         }
 
@@ -206,6 +194,32 @@ impl Reading<'_> {
         Ok(Rest::Read(named.len() + all))
     }
 
+    /// The events of the manifest that are not `named`, at most so many, as the manifest spells
+    /// their uuids; and how many there are.
+    fn list_others(
+        &mut self,
+        named: &BTreeMap<Uuid, String>,
+        most: usize,
+    ) -> Result<(Vec<(Uuid, String)>, usize)> {
+        let (mut events, mut all) = (Vec::new(), 0);
+        let feed = self.feed;
+
+        feed.list_events(&Window::default(), &mut |entry| {
+            match entry {
+                IndexEntry::Event(event, uuid) if !named.contains_key(&uuid) => {
+                    all += 1;
+                    events.extend((events.len() < most).then_some((uuid, event.uuid)));
+                }
+                IndexEntry::Event(..) => {}
+                IndexEntry::Bad(problem) => self.note_flaw(problem),
+            }
+
+            Ok(())
+        })?;
+
+        Ok((events, all))
+    }
+
     /// Hands over what has the value in an event; the inner error is one of its file.
     fn search_event(
         &mut self,
@@ -213,71 +227,83 @@ impl Reading<'_> {
         spelled: &str,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<Result<()>> {
-        let Self {
-            feed, sought, left, ..
-        } = self;
-        let (mut stopped, mut is_untouched, mut bad) = (None, true, 0);
+        let mut matches = Matches::default();
+        let read = self.read_matches(event, spelled, &mut matches, on);
 
-        let read = feed.read_event_file(event, spelled, |file| {
-            bad = 0;
+        if matches.unreadable > 0 {
+            let some = "of its attributes or objects";
+            let number = format_count(matches.unreadable, some, some);
+            self.note_flaw(format!("event {event}: {number} cannot be read"));
+        }
+
+        // The handler's own error is none of the file's, and ends the search.
+        if let Some(error) = matches.stopped {
+            return Err(error);
+        }
+        let hit = match read {
+            Ok(_) if !matches.has_some => return Ok(Ok(())),
+            Err(error) if !matches.has_some => return Ok(Err(error)),
+            Ok(head) => Hit::Event {
+                event: *event,
+                head: Box::new(self.feed.compact_head(spelled, head)),
+            },
+            Err(error) => Hit::Unreadable {
+                event: *event,
+                reason: format!("{error:#}"),
+            },
+        };
+        on(hit).map(Ok)
+    }
+
+    /// Hands over the attributes of an event that have the value, and gives the event's head.
+    fn read_matches(
+        &mut self,
+        event: &Uuid,
+        spelled: &str,
+        matches: &mut Matches,
+        on: &mut dyn FnMut(Hit) -> Result<()>,
+    ) -> Result<Event> {
+        let (sought, left) = (self.sought, &mut self.left);
+
+        self.feed.read_event_file(event, spelled, |file| {
+            // A file on the web may be read a second time.
+            matches.unreadable = 0;
             let mut counting = Counting { file, left };
 
             read_pieces(&mut counting, event, &mut |piece| {
-                for attribute in into_attributes(piece, &mut bad) {
-                    let Some(likeness) =
-                        sought.compare_attribute(&attribute.kind, &attribute.value)
-                    else {
-                        continue;
-                    };
+                for attribute in into_attributes(piece, &mut matches.unreadable) {
+                    let likeness = sought.compare_attribute(&attribute.kind, &attribute.value);
+                    let Some(likeness) = likeness else { continue };
 
-                    is_untouched = false;
-                    let attribute = Box::new(attribute);
-                    let handled = on(Hit::Attribute {
+                    matches.has_some = true;
+                    on(Hit::Attribute {
                         event: *event,
-                        attribute,
+                        attribute: Box::new(attribute),
                         likeness,
                         sightings: 0,
-                    });
-
-                    if let Err(error) = handled {
-                        stopped = Some(error);
-                        bail!("stopped");
-                    }
+                    })
+                    .map_err(|error| {
+                        matches.stopped = Some(error);
+                        anyhow!("stopped")
+                    })?;
                 }
 
                 Ok(())
             })
-            .map_err(|error| ReadError::new(error, is_untouched))
-        });
-
-        if bad > 0 {
-            let what = format_count(
-                bad,
-                "of its attributes or objects",
-                "of its attributes or objects",
-            );
-
-            self.note_flaw(format!("event {event}: {what} cannot be read"));
-        }
-
-        let feed = self.feed;
-
-        match (stopped, read) {
-            (Some(error), _) => Err(error),
-            (None, Ok(_)) if is_untouched => Ok(Ok(())),
-            (None, Ok(head)) => on(Hit::Event {
-                event: *event,
-                head: Box::new(feed.compact_head(spelled, head)),
-            })
-            .map(Ok),
-            (None, Err(error)) if is_untouched => Ok(Err(error)),
-            (None, Err(error)) => on(Hit::Unreadable {
-                event: *event,
-                reason: format!("{error:#}"),
-            })
-            .map(Ok),
-        }
+            .map_err(|error| ReadError::new(error, !matches.has_some))
+        })
     }
+}
+
+/// What came of the attributes of one event.
+#[derive(Default)]
+struct Matches {
+    /// True if one was handed over.
+    has_some: bool,
+    /// How many could not be read.
+    unreadable: u64,
+    /// The handler's error.
+    stopped: Option<anyhow::Error>,
 }
 
 /// A file whose bytes are counted.

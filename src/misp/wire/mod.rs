@@ -1,6 +1,6 @@
 //! MISP's JSON, as far as we use it. Every field is read leniently: a number may be a text, a
-//! missing list is empty. How an event and a manifest are walked is in `event_stream.rs`, how tags are
-//! read in `tags.rs`.
+//! missing list is empty. How an event and a manifest are walked is in `event_stream.rs`, how tags
+//! are read in `tags.rs`.
 
 mod event_stream;
 mod tags;
@@ -226,10 +226,10 @@ impl Event {
     }
 }
 
-/// A row of most lists: what it is of, by the name of its model, `{"Tag": {…}}`.
+/// A row of most of MISP's lists, `{"Tag": {…}}`: what it shows of each model, by the model's name.
 pub type Row<T> = HashMap<String, Element<T>>;
 
-/// What a row has of this model.
+/// The part of a row that is of this model.
 pub fn unwrap_row<T>(row: Element<Row<T>>, model: &str) -> Option<T> {
     row.into_option()?.remove(model)?.into_option()
 }
@@ -291,7 +291,8 @@ pub struct Attribute {
     /// Its event's uuid, where it was asked for.
     #[serde(deserialize_with = "json::text")]
     pub event_uuid: String,
-    /// The same, as a server of another kind of answer says it.
+    /// The event as `attributes/restSearch` shows it beside each attribute
+    /// (`fixtures/wire/misp/224-ars-attribute-timestamp.json`).
     #[serde(rename = "Event", deserialize_with = "json::object")]
     pub event: Option<OfEvent>,
     /// Its uuid.
@@ -428,14 +429,22 @@ fn count_sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightin
         org_id: String,
     }
 
-    json::fold_objects(deserializer, |counted: &mut Sightings, one: Sighting| {
-        counted.seen += u64::from(one.kind == "0");
-        let is_new = !counted.under_our_name.contains(&one.org_id)
-            && counted.under_our_name.len() < MOST_SIGHTERS;
-        if one.kind == "0" && one.source == SOURCE && is_new {
-            counted.under_our_name.push(one.org_id);
-        }
-    })
+    json::fold_objects(
+        deserializer,
+        |counted: &mut Sightings, sighting: Sighting| {
+            if sighting.kind != "0" {
+                return;
+            }
+            counted.seen += 1;
+            let organisations = &mut counted.under_our_name;
+            if sighting.source == SOURCE
+                && !organisations.contains(&sighting.org_id)
+                && organisations.len() < MOST_SIGHTERS
+            {
+                organisations.push(sighting.org_id);
+            }
+        },
+    )
 }
 
 /// A proposal of another organisation to change an attribute.

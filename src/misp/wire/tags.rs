@@ -30,22 +30,8 @@ pub(super) fn truncate(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) ->
         }
     };
 
-    let tlp = |tag: &&Tag| Tlp::from_tags([tag.name.as_str()]);
-    let pap = |tag: &&Tag| Pap::from_tags([tag.name.as_str()]);
-    keep(
-        beyond
-            .iter()
-            .filter(|tag| tlp(tag).is_some())
-            .max_by_key(tlp),
-    );
-
-    keep(
-        beyond
-            .iter()
-            .filter(|tag| pap(tag).is_some())
-            .max_by_key(pap),
-    );
-
+    keep(strictest(&beyond, Tlp::from_tag));
+    keep(strictest(&beyond, Pap::from_tag));
     for pattern in decisive {
         keep(beyond.iter().find(|tag| matches(pattern, &tag.name)));
         keep(beyond.iter().find(|tag| excludes(pattern, &tag.name)));
@@ -55,6 +41,14 @@ pub(super) fn truncate(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) ->
     tags.shrink_to_fit();
 
     cut
+}
+
+/// The tag that says the strictest marking.
+fn strictest<L: Ord>(tags: &[Tag], read: fn(&str) -> Option<L>) -> Option<&Tag> {
+    tags.iter()
+        .filter_map(|tag| Some((read(&tag.name)?, tag)))
+        .max_by(|(level, _), (other, _)| level.cmp(other))
+        .map(|(_, tag)| tag)
 }
 
 /// Reads a list of tags, a single one, or a list of their names; each tag as it is or within `Tag`,
@@ -68,10 +62,10 @@ pub(super) fn read_any_shape<'de, D: Deserializer<'de>>(
 
 struct Tags;
 
-/// What an element of a list is: a tag or its name.
-struct One(Option<Tag>);
+/// An element of a list: a tag, or its name; none if it is empty.
+struct ListedTag(Option<Tag>);
 
-impl<'de> Deserialize<'de> for One {
+impl<'de> Deserialize<'de> for ListedTag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         read_any_shape(deserializer).map(|mut tags| Self(tags.pop()))
     }
@@ -106,7 +100,7 @@ impl<'de> Shape<'de> for Tags {
 
     fn list<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Tag>, A::Error> {
         let mut tags = Vec::new();
-        while let Some(One(tag)) = seq.next_element()? {
+        while let Some(ListedTag(tag)) = seq.next_element()? {
             tags.extend(tag);
         }
         Ok(tags)
@@ -123,7 +117,7 @@ impl<'de> Shape<'de> for Tags {
                 "colour" => Text(own.colour) = map.next_value()?,
                 "local" => Flag(own.local) = map.next_value()?,
                 key if key == "Tag" || json::is_list_index(key) => {
-                    let One(tag) = map.next_value()?;
+                    let ListedTag(tag) = map.next_value()?;
                     tags.extend(tag);
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
