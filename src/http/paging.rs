@@ -24,6 +24,15 @@ impl PageRequest {
         (self.number - 1) * self.limit
     }
 
+    /// The page behind it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self {
+            number: self.number + 1,
+            ..self
+        }
+    }
+
     /// The first half of this page, or its first fifth if it has no halves, where the server broke
     /// down over the whole and the part is worth asking for.
     pub fn halve_after(self, error: &anyhow::Error) -> Option<Self> {
@@ -37,24 +46,24 @@ impl PageRequest {
     }
 }
 
-/// Asks for one page after the other, each of `limit` elements, until `take` gives true: that was
-/// the last.
+/// Asks for one page after the other, beginning with this one, until `take` gives true: that was the
+/// last.
 ///
 /// # Errors
 /// What `ask` gave, unless smaller pages help; or the error of `take`.
 pub fn for_each_page<P>(
-    limit: usize,
+    first: PageRequest,
     mut ask: impl FnMut(PageRequest) -> Result<P, ReadError>,
     mut take: impl FnMut(PageRequest, P) -> Result<bool>,
 ) -> Result<()> {
-    let mut page = PageRequest { limit, number: 1 };
+    let mut page = first;
     loop {
         match ask(page) {
             Ok(answer) => {
                 if take(page, answer)? {
                     return Ok(());
                 }
-                page.number += 1;
+                page = page.next();
             }
             Err(ReadError::Again(error)) => page = page.halve_after(&error).ok_or(error)?,
             Err(ReadError::Final(error)) => return Err(error),
@@ -106,7 +115,11 @@ impl<T> PagedList<'_, T> {
         let (mut highest, mut last_name, mut had_nothing_new) = (None, None, false);
 
         let ask = |page| Ok(ask(page)?);
-        for_each_page(self.limit, ask, |request, mut rows: Vec<T>| {
+        let first = PageRequest {
+            limit: self.limit,
+            number: 1,
+        };
+        for_each_page(first, ask, |request, mut rows: Vec<T>| {
             if rows.is_empty() {
                 return Ok(true);
             }

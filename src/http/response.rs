@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{StatusCode, blocking};
 use serde::Deserialize;
@@ -162,10 +162,13 @@ impl Response {
     /// That it broke off, is too large, or is no JSON.
     pub fn read_value(self) -> Result<Value> {
         let line = self.line.clone();
-        let body = self.into_body().take(LARGEST_VALUE);
+        let mut body = self.into_body().take(LARGEST_VALUE);
 
-        serde_json::from_reader(io::BufReader::new(body))
-            .with_context(|| format!("{line}: reading the answer"))
+        let read = serde_json::from_reader(io::BufReader::new(&mut body));
+        if read.is_err() && body.limit() == 0 {
+            bail!(HttpError::new(line, HttpErrorKind::TooLarge(LARGEST_VALUE)));
+        }
+        read.with_context(|| format!("{line}: reading the answer"))
     }
 
     /// What a type takes of the body; the rest is passed over.

@@ -2,6 +2,8 @@
 //! be asked to apply itself, so that less is read. Nothing here decides about an event that
 //! `event_filter.rs` could decide about.
 
+use std::{panic, thread};
+
 use anyhow::{Result, bail};
 
 use super::event_filter::{EventFilters, NameList, ThreatLevel};
@@ -49,10 +51,37 @@ pub fn open_misp(
 ) -> Result<Misp> {
     let mut misp = Misp::open(connection, network, part)?;
     misp.set_decisive_tags(filters.tag_patterns());
-    let version = misp.version()?;
+    note_version(misp.version()?, part);
+    Ok(misp)
+}
+
+/// The same, and looks up the names of the filters meanwhile. What a server says of them is believed
+/// only if it names its version.
+///
+/// # Errors
+/// Those of [`open_misp`], else those of [`resolve`].
+pub fn open_and_resolve(
+    connection: &Connection,
+    network: &HttpContext,
+    filters: &EventFilters,
+    part: &ConnectionReporter,
+) -> Result<(Misp, ResolvedFilters)> {
+    let mut misp = Misp::open(connection, network, part)?;
+    misp.set_decisive_tags(filters.tag_patterns());
+    let (version, known) = thread::scope(|scope| {
+        let known = scope.spawn(|| ask_names(&misp, filters));
+        let version = misp.version();
+        (version, known.join())
+    });
+    note_version(version?, part);
+    let known = known.unwrap_or_else(|panicked| panic::resume_unwind(panicked))?;
+    let names = use_names(known, filters, part)?;
+    Ok((misp, names))
+}
+
+fn note_version(version: Option<String>, part: &ConnectionReporter) {
     let version = version.map(|version| part.run.report_text(&version));
     part.update(|part| part.version = version);
-    Ok(misp)
 }
 
 /// Looks up the names of the filters, once for each connection, and only if there are any. A name
@@ -66,13 +95,24 @@ pub fn resolve(
     filters: &EventFilters,
     part: &ConnectionReporter,
 ) -> Result<ResolvedFilters> {
+    use_names(ask_names(misp, filters)?, filters, part)
+}
+
+fn ask_names(misp: &Misp, filters: &EventFilters) -> Result<Option<ResolvedNames>> {
     let sought = NameQuery {
         organisations: filters.organisations().all().collect(),
         tags: filters.tags().all().collect(),
         own: filters.skip_own_organisation,
     };
+    misp.ask_server(|server| server.resolve_names(&sought).map(Some))
+}
 
-    let Some(known) = misp.ask_server(|server| server.resolve_names(&sought).map(Some))? else {
+fn use_names(
+    known: Option<ResolvedNames>,
+    filters: &EventFilters,
+    part: &ConnectionReporter,
+) -> Result<ResolvedFilters> {
+    let Some(known) = known else {
         return Ok(ResolvedFilters::default());
     };
     check(&known, filters, part)?;

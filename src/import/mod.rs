@@ -484,8 +484,12 @@ impl<'a> ImportRun<'a> {
             .iter()
             .for_each(|why| part.add_failure(why.clone()));
         let targets = self.allowed_targets(configured, part)?;
-        let misp = filter_resolution::open_misp(connection, self.network, &config.filters, part)?;
-        let names = filter_resolution::resolve(&misp, &config.filters, part)?;
+        let filters = &config.filters;
+        let (mut misp, names) =
+            filter_resolution::open_and_resolve(connection, self.network, filters, part)?;
+        if targets.is_empty() {
+            misp.read_ahead();
+        }
 
         Ok(ConnectionImport {
             connection,

@@ -24,7 +24,7 @@ use super::ordering::Sequencer;
 use super::share_of_time::{Share, ShareOfTime};
 use super::strangers::Strangers;
 use super::target::AlertTarget;
-use super::task_queue::{LIST_ATTRIBUTES, LIST_EVENTS, ListedContent, TaskQueue, Work};
+use super::task_queue::{ListedContent, Lists, SMALL_EVENT, TaskQueue, Work};
 use super::twins;
 use super::twins_removed::Suspects;
 use super::warninglists::WarninglistHits;
@@ -98,13 +98,11 @@ pub struct ConnectionImport<'a> {
 /// What is found out while the list is read.
 pub struct ListState<'l> {
     queue: &'l TaskQueue,
-    /// Small events that go to the queue as one list, and their attributes as MISP counts them.
-    list: Vec<ImportTask>,
-    list_attributes: u64,
     rows: Vec<ImportTask>,
     new: Vec<ImportTask>,
-    /// Changed events of the rows at hand.
+    /// Changed events of the rows at hand, and new ones that need no place.
     changed: Vec<ImportTask>,
+    unlimited: Vec<ImportTask>,
     /// The beginning of the window; 0 for none.
     since: i64,
     /// New events that found no place and will soon be too old for the window.
@@ -115,6 +113,15 @@ pub struct ListState<'l> {
     sent: u64,
     /// Events whose fate is decided, so that none is looked at twice.
     pub handled: HashSet<Uuid>,
+}
+
+impl ListState<'_> {
+    /// An event with the next turn.
+    fn number(&mut self, task: ImportTask) -> ImportTask {
+        let turn = self.sent;
+        self.sent += 1;
+        ImportTask { turn, ..task }
+    }
 }
 
 impl ConnectionImport<'_> {
@@ -175,11 +182,10 @@ impl ConnectionImport<'_> {
             let closing = queue.close_when_dropped();
             let mut listing = ListState {
                 queue: &queue,
-                list: Vec::new(),
-                list_attributes: 0,
                 rows: Vec::new(),
                 new: Vec::new(),
                 changed: Vec::new(),
+                unlimited: Vec::new(),
                 since,
                 leaving: 0,
                 first_leaving: Vec::new(),
@@ -191,7 +197,6 @@ impl ConnectionImport<'_> {
             let listed = list(&mut listing);
             self.import_postponed(&mut listing);
             self.warn_leaving_window(&listing);
-            self.send_list(&mut listing);
             drop(closing);
             listed
         });
@@ -293,19 +298,12 @@ impl ConnectionImport<'_> {
         if self.targets.is_empty() {
             return;
         }
-        self.send_list(listing);
         self.turns.wait_until(listing.sent);
         let mut waiting =
             std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         share::order_round_robin(&mut waiting, ImportTask::creator);
-
-        for task in waiting {
-            let task = ImportTask {
-                is_again: true,
-                ..task
-            };
-            self.send(listing, task);
-        }
+        waiting.iter_mut().for_each(|task| task.is_again = true);
+        self.send_all(listing, waiting);
     }
 
     /// One event of the list.
@@ -352,7 +350,7 @@ impl ConnectionImport<'_> {
         }
 
         listing.rows.push(task);
-        if listing.rows.len() >= PAGE || self.targets.is_empty() {
+        if listing.rows.len() >= PAGE {
             self.compare(listing)
         } else {
             Ok(())
@@ -430,18 +428,14 @@ impl ConnectionImport<'_> {
                 alert_diff::determine_status(&task.event, &uuid, alert, &target.users)
             });
             let statuses = statuses.collect();
-            self.decide(listing, task, statuses)?;
+            self.decide(listing, task, statuses);
         }
 
         let mut changed = std::mem::take(&mut listing.changed);
         share::order_round_robin(&mut changed, ImportTask::creator);
-        for task in changed {
-            self.send(listing, task);
-        }
-        // Where nothing is written, all events of the window make up the lists.
-        if !self.targets.is_empty() {
-            self.send_list(listing);
-        }
+        self.send_all(listing, changed);
+        let unlimited = std::mem::take(&mut listing.unlimited);
+        self.send_all(listing, unlimited);
         Ok(())
     }
 
@@ -464,7 +458,7 @@ impl ConnectionImport<'_> {
         listing: &mut ListState<'_>,
         mut task: ImportTask,
         statuses: Vec<AlertStatus>,
-    ) -> Result<()> {
+    ) {
         let is_new = |status: &AlertStatus| matches!(status, AlertStatus::New);
         let is_new = statuses.is_empty() || statuses.iter().any(is_new);
         let too_old = match &self.misp {
@@ -493,8 +487,7 @@ impl ConnectionImport<'_> {
             changed.extend(new.into_iter().filter(|_| too_old.is_none()));
             self.time.register_organisation(task.creator());
             task.alerts = changed;
-            listing.changed.push(task);
-            return Ok(());
+            return listing.changed.push(task);
         }
 
         let (verdict, alert) = match (is_new, too_old, unchanged, unfollowed) {
@@ -511,8 +504,6 @@ impl ConnectionImport<'_> {
             ..self.build_unread_row(&task, &verdict)
         };
         reporting::record_event(self.part, &verdict, row);
-
-        Ok(())
     }
 
     /// Where an alert can be seen, in the organisation of this number.
@@ -521,12 +512,11 @@ impl ConnectionImport<'_> {
     }
 
     /// Keeps a new event, if it is among the newest of its organisation.
-    fn queue_new_event(&self, listing: &mut ListState<'_>, task: ImportTask) -> Result<()> {
+    fn queue_new_event(&self, listing: &mut ListState<'_>, task: ImportTask) {
         self.time.register_organisation(task.creator());
         let most = usize::try_from(self.most_new.0).unwrap_or(usize::MAX);
         if most == 0 {
-            self.send(listing, task);
-            return Ok(());
+            return listing.unlimited.push(task);
         }
         listing.new.push(task);
 
@@ -538,7 +528,6 @@ impl ConnectionImport<'_> {
         if listing.new.len() > kept.saturating_add(SLACK) {
             self.trim_new_events(listing, kept);
         }
-        Ok(())
     }
 
     /// Takes out the new events that find no place if organisations take turns, each with its
@@ -604,18 +593,13 @@ impl ConnectionImport<'_> {
         let mut places = self.most_new.0;
 
         while places > 0 {
-            let mut sent = 0;
-            for task in new
-                .by_ref()
-                .take(usize::try_from(places).unwrap_or(usize::MAX))
-            {
-                self.send(listing, task);
-                sent += 1;
-            }
-            if sent < places {
+            let most = usize::try_from(places).unwrap_or(usize::MAX);
+            let chosen: Vec<_> = new.by_ref().take(most).collect();
+            let is_all = chosen.len() < most;
+            self.send_all(listing, chosen);
+            if is_all {
                 break;
             }
-            self.send_list(listing);
             self.turns.wait_until(listing.sent);
             places = self.given_back.swap(0, Ordering::Relaxed);
         }
@@ -623,38 +607,30 @@ impl ConnectionImport<'_> {
         new.for_each(|task| self.record_over_limit(listing, &task));
     }
 
-    /// Sends an event to the workers: a small one of a server in a list, as soon as that is full.
-    fn send(&self, listing: &mut ListState<'_>, task: ImportTask) {
-        let task = ImportTask {
-            turn: listing.sent,
-            ..task
-        };
-        listing.sent += 1;
-
-        let attributes = match &self.misp {
-            Misp::Server(_) => task.counted_attributes(),
+    /// Sends events to the workers: the small ones of a server in lists, then those that are read by
+    /// themselves.
+    fn send_all(&self, listing: &mut ListState<'_>, tasks: Vec<ImportTask>) {
+        let count = |task: &ImportTask| match &self.misp {
+            Misp::Server(_) => task
+                .counted_attributes()
+                .filter(|count| *count <= SMALL_EVENT),
             Misp::Feed(_) => None,
         };
-        let Some(attributes) = attributes.filter(|number| *number <= LIST_ATTRIBUTES) else {
-            self.send_list(listing);
-            return listing.queue.push(vec![task]);
-        };
+        let attributes: u64 = tasks.iter().filter_map(count).sum();
+        let (small, others): (Vec<_>, Vec<_>) =
+            tasks.into_iter().partition(|task| count(task).is_some());
 
-        if listing.list_attributes + attributes > LIST_ATTRIBUTES {
-            self.send_list(listing);
+        let mut lists = Lists::new(attributes);
+        for task in small {
+            let attributes = count(&task).unwrap_or(0);
+            if let Some(full) = lists.add(listing.number(task), attributes) {
+                listing.queue.push(full);
+            }
         }
-        listing.list_attributes += attributes;
-        listing.list.push(task);
-        if listing.list.len() >= LIST_EVENTS {
-            self.send_list(listing);
-        }
-    }
-
-    fn send_list(&self, listing: &mut ListState<'_>) {
-        listing.list_attributes = 0;
-        let list = std::mem::take(&mut listing.list);
-        if !list.is_empty() {
-            listing.queue.push(list);
+        listing.queue.push(lists.finish());
+        for task in others {
+            let task = listing.number(task);
+            listing.queue.push(vec![task]);
         }
     }
 

@@ -9,15 +9,61 @@ use super::event_import::ImportTask;
 use super::warninglists::WarninglistHits;
 use crate::misp::Chunk;
 
-/// The most attributes of the events of a list, as MISP counts them.
-pub const LIST_ATTRIBUTES: u64 = 5_000;
+/// An event with more attributes, as MISP counts them, is in no list; and so many events with fewer
+/// in all are one list.
+pub const SMALL_EVENT: u64 = 5_000;
+/// About the attributes of a list of many, and the most. Each list costs MISP as much as some 5,000
+/// attributes more.
+const LIST_ATTRIBUTES: u64 = 8_000;
+const MOST_ATTRIBUTES: u64 = 10_000;
 /// The most events of a list.
-pub const LIST_EVENTS: usize = 200;
+const LIST_EVENTS: usize = 500;
 /// Lists that wait; whoever has one more waits too.
 const MOST_WAITING: usize = 2;
-/// Lists that are read at the same time. No other is begun before the events of those are taken,
+/// Lists that are read at the same time: MISP makes two in the time of one. No other is begun before the events of those are taken,
 /// so that few are in memory.
 const MOST_READING: usize = 2;
+
+/// Makes lists of events: about as many attributes in each, and an even number of lists, so that
+/// none is read alone at the end.
+pub struct Lists {
+    /// With so many attributes a list is full.
+    enough: u64,
+    list: Vec<ImportTask>,
+    attributes: u64,
+}
+
+impl Lists {
+    /// Events with so many attributes in all will be added.
+    pub fn new(attributes: u64) -> Self {
+        let pairs = attributes.div_ceil(LIST_ATTRIBUTES * MOST_READING as u64);
+        let enough = match attributes {
+            0..=SMALL_EVENT => SMALL_EVENT,
+            _ => attributes.div_ceil(pairs * MOST_READING as u64),
+        };
+        Self {
+            enough,
+            list: Vec::new(),
+            attributes: 0,
+        }
+    }
+
+    /// Adds an event with so many attributes. Gives a list that is full.
+    pub fn add(&mut self, task: ImportTask, attributes: u64) -> Option<Vec<ImportTask>> {
+        let is_full = self.attributes >= self.enough
+            || self.attributes + attributes > MOST_ATTRIBUTES
+            || self.list.len() >= LIST_EVENTS;
+        let full = is_full.then(|| std::mem::take(&mut self.list));
+        self.attributes = attributes + if is_full { 0 } else { self.attributes };
+        self.list.push(task);
+        full
+    }
+
+    /// The last list, which may be empty.
+    pub fn finish(self) -> Vec<ImportTask> {
+        self.list
+    }
+}
 
 /// What was read of an event along with others.
 #[derive(Default)]
@@ -65,6 +111,9 @@ struct State {
 impl TaskQueue {
     /// Takes a list, once there is room for it.
     pub fn push(&self, list: Vec<ImportTask>) {
+        if list.is_empty() {
+            return;
+        }
         let wait = |state: &mut State| state.lists.len() >= MOST_WAITING;
         let state = self.changed.wait_while(self.state(), wait);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
@@ -170,6 +219,24 @@ mod tests {
             done.sort_unstable();
             assert_eq!(done, [0, 1, 2, 3, 4, 5]);
         }
+    }
+
+    #[test]
+    fn lists_are_as_few_as_fit_and_an_even_number_of_equal_ones() {
+        let sizes = |events: u64, attributes: u64| {
+            let mut lists = Lists::new(events * attributes);
+            let full = (0..events).filter_map(|turn| lists.add(task(turn), attributes));
+            let mut sizes: Vec<usize> = full.map(|list| list.len()).collect();
+            sizes.push(lists.finish().len());
+            sizes
+        };
+        assert_eq!(sizes(0, 0), [0]);
+        assert_eq!(sizes(100, 50), [100]);
+        assert_eq!(sizes(101, 50), [51, 50]);
+        assert_eq!(sizes(175, 90), [88, 87]);
+        assert_eq!(sizes(400, 90), [100, 100, 100, 100]);
+        assert_eq!(sizes(3, 5_000), [2, 1]);
+        assert_eq!(sizes(600, 1), [500, 100]);
     }
 
     #[test]

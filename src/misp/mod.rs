@@ -153,6 +153,14 @@ impl Misp {
         }
     }
 
+    /// Says that what is read is only looked at, and never waits until something else is written: a
+    /// server may then be asked for the next part of an event while one is read.
+    pub fn read_ahead(&mut self) {
+        if let Self::Server(server) = self {
+            server.reads_ahead = true;
+        }
+    }
+
     /// What it is.
     pub fn kind(connection: &Connection) -> ConnectionKind {
         match connection.target {

@@ -14,7 +14,7 @@ mod search;
 pub mod write;
 
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
@@ -49,6 +49,11 @@ pub struct Server {
     failed_lists: AtomicU32,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
     pub decisive: Vec<String>,
+    /// What is read is only looked at, so that the next page of a big event is asked for while one is
+    /// read.
+    pub reads_ahead: bool,
+    /// Held by whoever asks for a page that is read only later.
+    asking_ahead: Mutex<()>,
 }
 
 impl Server {
@@ -78,6 +83,8 @@ impl Server {
             account: OnceLock::new(),
             failed_lists: AtomicU32::new(0),
             decisive: Vec::new(),
+            reads_ahead: false,
+            asking_ahead: Mutex::default(),
         })
     }
 

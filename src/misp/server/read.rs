@@ -1,10 +1,13 @@
 //! What an event on a server holds, in chunks: a small event by one answer, a big one by pages.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic;
 use std::sync::Arc;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rest_search::{count_withheld, without_default_filters};
@@ -18,6 +21,10 @@ use crate::misp::wire::{self, Attribute, Event, Object, Report, Row, unwrap_row}
 const SMALL: i64 = 1_000;
 /// The most attributes of an event that is asked for as a whole, and of a page of a bigger one.
 const ATTRIBUTES: usize = 5_000;
+/// Attributes of a page where each page is done with as soon as it is read. MISP gathers such a page
+/// in parts of 50 attributes for each MiB of its memory, and gives too much if the parts are just as
+/// many (its `MispAttribute.php`, `__iteratedFetch`): this is no multiple of 50.
+const LARGE_PAGE: usize = 20_480;
 /// Objects asked for at once.
 const OBJECTS: usize = 5_000;
 /// Objects that an event may have: as many are remembered, each with 32 bytes.
@@ -86,77 +93,41 @@ impl Server {
         read.map_err(ReadError::into_error)
     }
 
-    /// Pages of attributes until one is empty, since a page may be short for reasons of its own and
-    /// the count in its header is no total (`fixtures/wire/misp/212-ars-page1.json`). They are
-    /// sorted by number, so that an attribute that slips onto the next page, because another one
-    /// came in before it, is known by its number.
+    /// Pages of attributes until all that the event counts have come, or one is empty, since a page
+    /// may be short for reasons of its own and the count in its header is no total
+    /// (`fixtures/wire/misp/212-ars-page1.json`). They are sorted by number, so that an attribute
+    /// that slips onto the next page, because another one came in before it, is known by its number.
     fn read_paged(&self, uuid: &Uuid, event: &Event, chunks: &mut ChunkBuffer<'_>) -> Result<()> {
-        let mut objects = match self.fetch_object_index(uuid) {
-            // Their attributes come all the same.
-            Err(error) if http::is_breakdown(&error) => {
-                chunks.note_missing_objects(format!("{error:#}"));
-                ObjectIndex::default()
+        thread::scope(|scope| {
+            let mut pages = EventPages {
+                server: self,
+                scope,
+                uuid,
+                event,
+                objects: ObjectIndex::default(),
+                chunks,
+                ahead: None,
+                came: 0,
+                highest: 0,
+                had_nothing_new: false,
+            };
+            let page = |limit, number| PageRequest { limit, number };
+            if !self.reads_ahead {
+                pages.fetch_objects()?;
+                return pages.read_from(page(ATTRIBUTES, 1), false);
             }
-            named => named?,
-        };
-        let (mut highest, mut had_nothing_new) = (0, false);
 
-        http::for_each_page(
-            ATTRIBUTES,
-            |page| self.read_attribute_page((uuid, event), page, &mut objects, chunks),
-            |page, seen| {
-                let is_new = seen.highest > highest;
-                // All attributes of one last page may have slipped onto it.
-                let may_be_last = seen.rows < page.limit && !had_nothing_new;
-                ensure!(
-                    seen.rows == 0 || is_new || may_be_last,
-                    "reading event {uuid}: the server sends the same page of attributes again and \
-                     again"
-                );
-                had_nothing_new = !is_new;
-                highest = seen.highest.max(highest);
-                Ok(seen.rows == 0 && seen.withheld == 0)
-            },
-        )
-    }
-
-    /// One page of attributes. If a part of it was handed over already, that part is passed over.
-    fn read_attribute_page(
-        &self,
-        (uuid, event): (&Uuid, &Event),
-        page: PageRequest,
-        objects: &mut ObjectIndex,
-        chunks: &mut ChunkBuffer<'_>,
-    ) -> Result<PageStats, ReadError> {
-        let body = without_default_filters(json!({
-            "eventid": uuid, "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
-        }));
-
-        let read = self.client.retry_reading(|| {
-            let answer = self.client.post("attributes/restSearch", &body);
-            let answer = answer.map_err(|failure| self.explain_error(failure))?;
-            chunks.clear_pending();
-            PageStats::default()
-                .read_page(answer, (page, event), objects, chunks)
-                .map_err(|error| chunks.page_error(error))
-        });
-
-        match read {
-            Ok(seen) => {
-                chunks.deliver_rows().map_err(ReadError::Final)?;
-                Ok(seen)
+            pages.ask_ahead(page(LARGE_PAGE, 1));
+            pages.fetch_objects()?;
+            pages.read_from(page(LARGE_PAGE, 1), true)?;
+            if pages.has_all() {
+                return Ok(());
             }
-            Err(ReadError::Again(error))
-                if http::is_breakdown(&error) && page.halve_after(&error).is_none() =>
-            {
-                Err(ReadError::Final(error.context(format!(
-                    "MISP breaks down even over {} attributes of the event at once: raise PHP's \
-                     memory_limit there",
-                    page.limit
-                ))))
-            }
-            Err(error) => Err(error),
-        }
+            // Where proposals block attributes, MISP ends a page that it gathers in parts with the
+            // first part that is not full (its `MispAttribute.php`, `__iteratedFetch`).
+            let number = pages.came / ATTRIBUTES + 1;
+            pages.read_from(page(ATTRIBUTES, number), false)
+        })
     }
 
     /// The names and uuids of an event's objects, which the rows of its attributes lack.
@@ -235,6 +206,154 @@ impl Server {
                 .map_err(told)
         })
     }
+}
+
+/// A page that is asked for while something else is read, and the answer that is waited for.
+type Ahead<'scope> = (
+    PageRequest,
+    ScopedJoinHandle<'scope, Option<Result<Response, HttpError>>>,
+);
+
+/// The pages of an event's attributes, while they are read.
+struct EventPages<'r, 'scope, 'env, 'c> {
+    server: &'env Server,
+    scope: &'scope Scope<'scope, 'env>,
+    uuid: &'env Uuid,
+    event: &'env Event,
+    objects: ObjectIndex,
+    chunks: &'r mut ChunkBuffer<'c>,
+    ahead: Option<Ahead<'scope>>,
+    /// Attributes that came, and those that are withheld.
+    came: usize,
+    /// The highest number of an attribute.
+    highest: u64,
+    had_nothing_new: bool,
+}
+
+impl EventPages<'_, '_, '_, '_> {
+    /// Asks which objects the attributes are in.
+    fn fetch_objects(&mut self) -> Result<()> {
+        self.objects = match self.server.fetch_object_index(self.uuid) {
+            // Their attributes come all the same.
+            Err(error) if http::is_breakdown(&error) => {
+                self.chunks.note_missing_objects(format!("{error:#}"));
+                ObjectIndex::default()
+            }
+            named => named?,
+        };
+        Ok(())
+    }
+
+    /// Reads pages from this one on; `until_short` ends with the first that is not full.
+    fn read_from(&mut self, first: PageRequest, until_short: bool) -> Result<()> {
+        self.came = first.offset();
+        let pages = RefCell::new(self);
+        http::for_each_page(
+            first,
+            |page| pages.borrow_mut().read_page(page),
+            |page, seen| pages.borrow_mut().is_last(page, seen, until_short),
+        )
+    }
+
+    /// Notes what a page had: true if none is asked for behind it.
+    fn is_last(&mut self, page: PageRequest, seen: PageStats, until_short: bool) -> Result<bool> {
+        let is_new = seen.highest > self.highest;
+        let is_full = seen.rows + seen.withheld >= page.limit;
+        // All attributes of one last page may have slipped onto it.
+        let may_be_last = seen.rows < page.limit && !self.had_nothing_new;
+        ensure!(
+            seen.rows == 0 || is_new || may_be_last,
+            "reading event {}: the server sends the same page of attributes again and again",
+            self.uuid
+        );
+        self.had_nothing_new = !is_new;
+        self.highest = seen.highest.max(self.highest);
+        self.came += seen.rows + seen.withheld;
+
+        let is_empty = seen.rows == 0 && seen.withheld == 0;
+        Ok(is_empty || (!is_full && (until_short || self.has_all())))
+    }
+
+    /// True once as many came as the event counts.
+    fn has_all(&self) -> bool {
+        let counted = self.event.attribute_count;
+        counted
+            .and_then(|count| usize::try_from(count).ok())
+            .is_some_and(|count| self.came >= count)
+    }
+
+    /// Asks for a page that will be read next, but for one event of a server at a time.
+    fn ask_ahead(&mut self, page: PageRequest) {
+        let (server, body) = (self.server, attribute_page(self.uuid, page));
+        let asking = self.scope.spawn(move || {
+            let _only = server.asking_ahead.try_lock().ok()?;
+            Some(server.client.post("attributes/restSearch", &body))
+        });
+        self.ahead = Some((page, asking));
+    }
+
+    /// The answer with a page, if it was asked for already.
+    fn take_ahead(&mut self, page: PageRequest) -> Option<Result<Response, HttpError>> {
+        let (_, asking) = self.ahead.take_if(|(asked, _)| *asked == page)?;
+        match asking.join() {
+            Ok(answer) => answer,
+            Err(panicked) => panic::resume_unwind(panicked),
+        }
+    }
+
+    /// One page of attributes. If a part of it was handed over already, that part is passed over.
+    fn read_page(&mut self, page: PageRequest) -> Result<PageStats, ReadError> {
+        let (server, event) = (self.server, self.event);
+        let body = attribute_page(self.uuid, page);
+
+        let read = server.client.retry_reading(|| {
+            let answer = match self.take_ahead(page) {
+                Some(answer) => answer,
+                None => server.client.post("attributes/restSearch", &body),
+            };
+            let answer = answer.map_err(|failure| server.explain_error(failure))?;
+            if self.is_next_wanted(page) {
+                self.ask_ahead(page.next());
+            }
+            self.chunks.clear_pending();
+            PageStats::default()
+                .read_page(answer, (page, event), &mut self.objects, self.chunks)
+                .map_err(|error| self.chunks.page_error(error))
+        });
+
+        match read {
+            Ok(seen) => {
+                self.chunks.deliver_rows().map_err(ReadError::Final)?;
+                Ok(seen)
+            }
+            Err(ReadError::Again(error))
+                if http::is_breakdown(&error) && page.halve_after(&error).is_none() =>
+            {
+                Err(ReadError::Final(error.context(format!(
+                    "MISP breaks down even over {} attributes of the event at once: raise PHP's \
+                     memory_limit there",
+                    page.limit
+                ))))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// True if the page behind this one is to be asked for ahead: the event counts attributes there.
+    fn is_next_wanted(&self, page: PageRequest) -> bool {
+        let next = page.next();
+        let is_asked = self.ahead.as_ref().is_some_and(|(asked, _)| *asked == next);
+        let counted = self.event.attribute_count.unwrap_or(0);
+        let is_there = i64::try_from(next.offset()).is_ok_and(|offset| counted > offset);
+        self.server.reads_ahead && is_there && !is_asked
+    }
+}
+
+/// What a page of an event's attributes is asked for with.
+fn attribute_page(event: &Uuid, page: PageRequest) -> Value {
+    without_default_filters(json!({
+        "eventid": event, "limit": page.limit, "page": page.number, "order": "Attribute.id asc",
+    }))
 }
 
 /// What an answer with a page of attributes had.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, Version};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -180,6 +182,10 @@ pub(crate) enum What {
     CutAfter(usize),
     /// The right answer, one byte at a time.
     Drip(Duration),
+    /// The right answer, changed.
+    Changed(fn(Vec<u8>) -> Vec<u8>),
+    /// The right answer, compressed, and what becomes of that on its way.
+    Gzip(fn(Vec<u8>) -> Vec<u8>),
 }
 
 struct Armed {
@@ -312,10 +318,19 @@ async fn handle<S: Site>(
     let number = note(&shared, &call);
     let what = struck(&shared, &call.path);
     let before = what.as_ref().and_then(instead);
-    let reply = match before {
+    let mut reply = match before {
         Some(reply) => reply,
         None => answered(&shared, &call).await,
     };
+    match &what {
+        Some(What::Changed(change)) => reply.body = change(reply.body),
+        Some(What::Gzip(change)) => {
+            assert_eq!(call.header("accept-encoding"), Some("gzip"));
+            reply.body = change(gzip(&reply.body));
+            reply = reply.with("Content-Encoding", "gzip");
+        }
+        _ => {}
+    }
     match &what {
         Some(What::Hang) => std::future::pending::<()>().await,
         Some(What::Delay(duration)) => tokio::time::sleep(*duration).await,
@@ -401,8 +416,20 @@ fn instead(what: &What) -> Option<Reply> {
             "application/json; charset=UTF-8",
             body.clone().into_bytes(),
         )),
-        What::Delay(_) | What::Hang | What::CutAfter(_) | What::Drip(_) => None,
+        What::Delay(_)
+        | What::Hang
+        | What::CutAfter(_)
+        | What::Drip(_)
+        | What::Changed(_)
+        | What::Gzip(_) => None,
     }
+}
+
+/// These bytes, compressed.
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(bytes).expect("room");
+    packed.finish().expect("room")
 }
 
 fn send(reply: Reply, what: Option<What>) -> Response<Body> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bounds;
 pub(crate) mod filters;
+pub(crate) mod list_faults;
 pub(crate) mod lists_of_attributes;
 pub(crate) mod loop_guard;
 pub(crate) mod loose_answers;

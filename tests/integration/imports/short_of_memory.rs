@@ -111,7 +111,7 @@ fn a_page_over_which_misp_runs_out_of_memory_is_halved_down_to_a_floor() {
             .requests()
             .into_iter()
             .filter(|asked| asked.path.starts_with("/attributes/restSearch"));
-        assert_eq!(pages.next_back().unwrap().body["limit"], 125);
+        assert_eq!(pages.next_back().unwrap().body["limit"], 1_280);
     }
     misp.heal();
     misp.fault(broken(
@@ -122,7 +122,7 @@ fn a_page_over_which_misp_runs_out_of_memory_is_halved_down_to_a_floor() {
     let report = import(&misp);
     let said = failure(&report);
     assert!(
-        said.contains(EVENT) && said.contains("MISP breaks down even over 125 attributes"),
+        said.contains(EVENT) && said.contains("MISP breaks down even over 160 attributes"),
         "{said}"
     );
     assert!(said.contains("raise PHP's memory_limit"), "{said}");

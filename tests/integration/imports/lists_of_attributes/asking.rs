@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{crowd, feed, server, uuid};
-use crate::http_fake::{Fault, Nth, What};
+use crate::http_fake::{Fault, Nth, What, gzip};
 use crate::misp::{Attribute, Fake, World};
 
 #[test]
@@ -128,6 +128,25 @@ fn files_come_as_they_are_and_samples_in_their_zip() {
         content
     );
     assert!(said("1", length - 1).contains("the answer is larger than"));
+    // What is compressed counts by what comes of it.
+    fake.fault(Fault {
+        on: "/attributes/download",
+        nth: Nth::Always,
+        what: What::Gzip(|_| gzip(&vec![b'x'; 64 << 20])),
+    });
+    assert!(said("1", 100 << 10).contains("the answer is larger than 102400 bytes"));
+    fake.heal();
+    fake.fault(Fault {
+        on: "/servers/getVersion",
+        nth: Nth::Always,
+        what: What::Gzip(|_| gzip(&[b"{\"version\": \"".as_slice(), &[b'x'; 8 << 20]].concat())),
+    });
+    let version = format!("{:#}", misp.version().unwrap_err());
+    assert!(
+        version.contains("the answer is larger than 4194304 bytes"),
+        "{version}"
+    );
+    fake.heal();
     assert!(said("99", 100).contains("/attributes/download/99: 401: Attribute does not exist"));
     fake.forget_requests();
     for id in ["", "../users", "7/8"] {

@@ -56,19 +56,80 @@ fn a_big_event_comes_in_pages_of_5000_and_its_reports_at_the_end() {
     assert_eq!(came.reports[0].content, "Text");
     let paths = [
         ("/objects/restSearch", 1),
-        ("/attributes/restSearch", 3),
+        ("/attributes/restSearch", 2),
         ("/eventReports/index", 1),
     ];
     assert_eq!(
         asked(&fake),
         paths.map(|(path, number)| (path.to_owned(), number))
     );
-    for (request, number) in [(1, 1), (3, 3)] {
+    for (request, number) in [(1, 1), (2, 2)] {
         let body = &fake.requests()[request].body;
         let page = json!([event, 5_000, number, "Attribute.id asc"]);
         let asked = ["eventid", "limit", "page", "order"].map(|name| body[name].clone());
         assert_eq!(json!(asked), page);
     }
+}
+
+/// The pages of attributes that were asked for, by size and number: one may be asked for while another is read.
+fn pages(fake: &Fake) -> Vec<(u64, u64)> {
+    let number = |value: &serde_json::Value| value.as_u64().unwrap();
+    let mut pages = Vec::new();
+    for asked in fake.requests() {
+        if asked.path == "/attributes/restSearch" {
+            pages.push((number(&asked.body["limit"]), number(&asked.body["page"])));
+        }
+    }
+    pages.sort_unstable();
+    pages
+}
+
+#[test]
+fn an_event_that_is_only_looked_at_comes_in_larger_pages_asked_for_ahead() {
+    let (fake, event) = crowd(6_000, 5);
+    let mut misp = server(&fake);
+    misp.read_ahead();
+    let all = vec![(20_480, 1)];
+    // Where some are not shown, the end is looked for in the usual pages.
+    let hidden = vec![(5_000, 2), (5_000, 3), (20_480, 1)];
+    let halved = [(2_560, 1), (2_560, 2), (2_560, 3), (5_120, 1), (10_240, 1)];
+    let halved = [halved.as_slice(), &all].concat();
+    for (counted, broken, expected) in [(6_000, 0, all), (6_500, 0, hidden), (6_000, 3, halved)] {
+        fake.heal();
+        fake.fault(Fault {
+            on: "/attributes/restSearch",
+            nth: Nth::First(broken),
+            what: What::Status(500, "{}".to_owned(), "application/json"),
+        });
+        let listed = counting(&misp, &event, Some(counted));
+        fake.forget_requests();
+        let came = read(&misp, &event, &listed);
+        assert_eq!(came.ids(), (1_001..=7_000).collect::<Vec<_>>());
+        assert_eq!(came.reports.len(), 1);
+        assert_eq!(pages(&fake), expected);
+    }
+}
+
+/// Where proposals block attributes, MISP 2.5.1 ends such a page with the first of its own parts that is not full.
+#[test]
+fn a_large_page_that_ends_too_early_is_gone_on_with_in_smaller_ones() {
+    let (fake, event) = crowd(6_000, 5);
+    let mut misp = server(&fake);
+    misp.read_ahead();
+    let listed = row(&misp, &event);
+    let body =
+        json!({"response": {"Attribute": [{"id": "1001", "type": "text", "value": "1-xxxxx"}]}});
+    fake.fault(Fault {
+        on: "/attributes/restSearch",
+        nth: Nth::Only(1),
+        what: What::Body(body.to_string()),
+    });
+    fake.forget_requests();
+    assert_eq!(
+        read(&misp, &event, &listed).ids(),
+        (1_001..=7_000).collect::<Vec<_>>()
+    );
+    assert_eq!(pages(&fake), [(5_000, 1), (5_000, 2), (20_480, 1)]);
 }
 
 #[test]
