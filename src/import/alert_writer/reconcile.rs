@@ -19,6 +19,7 @@ use crate::import::mapping::{AlertDraft, ObservableDraft};
 use crate::import::observable_diff::{self, IndexedBatch, IndexedPatch, ObservableAction};
 use crate::import::patience::{self, Next, Watch};
 use crate::report::ledger::Verdict;
+use crate::thehive::OBSERVABLES_PAGE;
 use crate::thehive::wire::{Alert, Observable};
 
 /// How often a write is tried that brings nothing forward.
@@ -380,13 +381,19 @@ impl AlertWriter<'_> {
     ) -> Result<Vec<Observable>> {
         let client = &self.target.client;
         if goal.page.is_all && self.is_small() {
-            let mut all = Vec::new();
+            let (mut all, mut has_grown) = (Vec::new(), false);
             client.for_each_observable(id, &mut |observable| {
-                all.push(observable);
+                // Memory is for as many as the alert had when it was listed.
+                has_grown = all.len() >= OBSERVABLES_PAGE;
+                if !has_grown {
+                    all.push(observable);
+                }
                 Ok(())
             })?;
-            self.listed = Some(all.clone());
-            return Ok(all);
+            if !has_grown {
+                self.listed = Some(all.clone());
+                return Ok(all);
+            }
         }
         let types = &self.target.types;
         let open: Vec<&ObservableDraft> = goal
