@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::misp::wire::Event;
 use crate::report::EventRow;
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::tags::WITHDRAWN;
-use crate::thehive::{ALERTS_PAGE, Alert};
+use crate::thehive::{Alert, MOST_LEFT_OUT};
 use crate::worker;
 
 const GONE: &str = "gone from MISP";
@@ -47,29 +47,21 @@ impl ConnectionImport<'_> {
         let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut gone = MissingEvents::default();
 
+        // Most alerts are of events that were listed: TheHive need not send them again.
+        let handled: Vec<Uuid> = listing
+            .handled
+            .iter()
+            .copied()
+            .take(MOST_LEFT_OUT)
+            .collect();
+        let since_ms = since.saturating_mul(1_000);
+
         for (number, target) in self.targets.iter().enumerate() {
-            let mut first = String::new();
-            for page in 0.. {
-                let alerts =
-                    target
-                        .client
-                        .fetch_alerts_since(&source, since.saturating_mul(1_000), page)?;
-                let is_last = alerts.len() < ALERTS_PAGE;
+            let client = &target.client;
+            client.for_each_page_of_alerts_since(&source, since_ms, &handled, &mut |alerts| {
                 let alerts = self.keep_readable_alerts(alerts);
-                let id = alerts
-                    .first()
-                    .map(|alert| alert.id.clone())
-                    .unwrap_or_default();
-                ensure!(
-                    is_last || id != first,
-                    "TheHive sends the same page of alerts again and again"
-                );
-                first = id;
-                self.check_alert_page(listing, number, alerts, &mut gone)?;
-                if is_last {
-                    break;
-                }
-            }
+                self.check_alert_page(listing, number, alerts, &mut gone)
+            })?;
         }
 
         self.compare(listing)?;

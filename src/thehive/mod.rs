@@ -22,11 +22,11 @@ use crate::http::{self, Client, HttpContext, HttpError, HttpErrorKind, RefusalKi
 use crate::markings::Scale;
 use crate::report::RunReport;
 use crate::secret::Secret;
-pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
+pub use alerts::{ALERTS_PAGE, MOST_LEFT_OUT, NewAlert, Procedure};
 pub use case_observables::CaseObservables;
 pub use cases::NO_CASE;
 pub use connector::{Action, CaseName, CaseTag, Responder};
-pub use observables::{AddResult, FileUpload, Holder, ObservableBatch};
+pub use observables::{AddResult, FileUpload, Holder, OBSERVABLES_PAGE, ObservableBatch};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, Permission, User};
 pub use wire::{Alert, AlertOrigin};

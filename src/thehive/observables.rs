@@ -15,7 +15,7 @@ use crate::http::{FormFile, HttpError, PagedList, RowOrder};
 use crate::json::{self, Element};
 
 /// Observables of a page.
-const PAGE: usize = 1_000;
+pub const OBSERVABLES_PAGE: usize = 1_000;
 /// Values that are asked for at once.
 const VALUES: usize = 1_900;
 /// As much of a body is not values, in bytes.
@@ -131,7 +131,7 @@ impl TheHive {
     ) -> Result<()> {
         let operations: Vec<Value> = filter.into_iter().chain([oldest_first()]).collect();
         let list = PagedList {
-            limit: PAGE,
+            limit: OBSERVABLES_PAGE,
             order: RowOrder::Name(|row: &Element<Observable>| row.id(|one| &one.id)),
             repeated: "TheHive sends the same page again and again",
         };

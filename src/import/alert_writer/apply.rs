@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::AlertWriter;
 use super::attachment::AttachmentTransfer;
 use super::reconcile::{AlertDiff, Doubt, Goal, Held, ObservableGoal, Slot};
+use super::{AlertWriter, finish};
 use crate::http::HttpError;
 use crate::import::observable_diff::{self, IndexedBatch, IndexedPatch};
 use crate::import::patience;
@@ -82,11 +82,13 @@ impl AlertWriter<'_> {
             Goal::Observables(goal) => return self.apply_to_observables(goal, held, diff),
             Goal::NothingStale(_, sent) => {
                 // What was sent before and is not there any more is removed.
-                if let Some(stale) = sent.take().filter(|stale| !diff.remove.contains(stale)) {
-                    self.note_removed(&stale);
+                for stale in std::mem::take(sent) {
+                    if !diff.remove.contains(&stale) {
+                        self.note_removed(&stale);
+                    }
                 }
-                for stale in diff.remove {
-                    self.remove_stale(stale, sent)?;
+                for group in finish::group_removals(diff.remove) {
+                    self.remove_stale(&group, sent)?;
                 }
             }
             Goal::State(_, outcome) => {
@@ -341,9 +343,10 @@ impl AlertWriter<'_> {
 
     /// Does a write.
     pub fn write<T>(
-        &self,
+        &mut self,
         call: impl FnOnce(&TheHive) -> Result<T, HttpError>,
     ) -> Result<T, WriteError> {
+        self.listed = None;
         let done = self.target.write(self.context.part, call);
         done.map_err(WriteError::from_http_error)
     }
@@ -353,10 +356,20 @@ impl AlertWriter<'_> {
     pub fn is_unreported_ioc(&self, known: &Observable) -> bool {
         // An alert that was never changed counts from its creation. TheHive stores the observables
         // of a creation after the alert, so they are a little younger.
-        let creation =
-            i64::try_from(patience::max_write_time(observable_diff::MOST_INLINE).as_millis())
-                .unwrap_or(i64::MAX);
-        let made = |alert: &Alert| Some(alert.created_at?.saturating_add(creation));
+        let made = |alert: &Alert| {
+            let count = alert
+                .observable_count
+                .and_then(|it| usize::try_from(it).ok());
+            let carried = count.map_or(observable_diff::MOST_INLINE, |count| {
+                count.min(observable_diff::MOST_INLINE)
+            });
+            let creation = i64::try_from(patience::max_write_time(carried).as_millis());
+            Some(
+                alert
+                    .created_at?
+                    .saturating_add(creation.unwrap_or(i64::MAX)),
+            )
+        };
         let last_change = self
             .alert()
             .and_then(|alert| alert.updated_at.or_else(|| made(alert)));

@@ -36,6 +36,17 @@ enum Why {
     Double,
 }
 
+/// What goes by one call: an observable, since there is no call for several, or the flags of as many
+/// as can be changed at once.
+pub fn group_removals(stale: Vec<StaleObservable>) -> Vec<Vec<StaleObservable>> {
+    let (flags, whole): (Vec<_>, Vec<_>) =
+        stale.into_iter().partition(|stale| stale.why == Why::Flag);
+    let flags = flags.chunks(observable_diff::MOST_ALIKE).map(<[_]>::to_vec);
+    flags
+        .chain(whole.into_iter().map(|stale| vec![stale]))
+        .collect()
+}
+
 impl AlertWriter<'_> {
     /// Takes out what the event has no more, and writes down what the alert was made from.
     pub fn finish(mut self, draft: &AlertDraft, extent: ReadSummary<'_>) -> AlertResult {
@@ -93,7 +104,7 @@ impl AlertWriter<'_> {
             is_flawed: extent.is_flawed || is_new,
             ..extent
         };
-        let mut goal = Goal::NothingStale(extent, None);
+        let mut goal = Goal::NothingStale(extent, Vec::new());
         let held = if !is_new || has_more {
             self.look(&mut goal)?
         } else {
@@ -149,55 +160,62 @@ impl AlertWriter<'_> {
     /// The observables, ours and untouched, that no attribute of the event stands for any more,
     /// unless they are sighted; the IOCs that none means for detection any more, which of an event
     /// in several pages is known only after the last; and those of a value that is there twice.
+    /// `listed` are all of its observables, if they need not be asked for.
     /// Beside them those that no attribute stands for and that stay, since somebody edited or
     /// sighted them.
-    pub fn find_stale(&self, extent: ReadSummary<'_>) -> Result<(Vec<StaleObservable>, Named)> {
+    pub fn find_stale(
+        &self,
+        extent: ReadSummary<'_>,
+        listed: Option<Vec<Observable>>,
+    ) -> Result<(Vec<StaleObservable>, Named)> {
         let (mut stale, mut kept, mut is_empty) = (Vec::new(), Named::default(), true);
         let Some(alert) = self.alert() else {
             return Ok((stale, kept));
         };
         let (mut seen, mut twice) = (HashSet::new(), Vec::new());
 
-        self.target
-            .client
-            .for_each_observable(&alert.id, &mut |observable| {
-                is_empty = false;
-                // Half a digest saves memory: there may be half a million observables. Different values
-                // with the same half are sorted out by `find_duplicates`.
-                let half = u128::from_be_bytes(self.value_digest(&observable)) >> 64;
-                if observable.attachment.is_none()
-                    && !seen.insert(u64::try_from(half).unwrap_or_default())
-                {
-                    twice.push(observable.data.clone());
-                }
-                if extent.is_flawed || !self.target.users.has(&observable.created_by) {
-                    return Ok(());
-                }
-                let said = extent.live.look_up(&self.observable_digests(&observable));
-                let is_gone =
-                    !said.is_live && twins::can_remove_observable(&observable, &self.target.users);
-                if !said.is_live && !is_gone {
-                    kept.note(
-                        observable
-                            .attachment
-                            .as_ref()
-                            .map_or(&observable.data, |file| &file.name),
-                    );
-                }
-                if !observable_diff::is_ours(&observable, &self.target.users) {
-                    return Ok(());
-                }
+        let mut examine = |observable: Observable| {
+            is_empty = false;
+            // Half a digest saves memory: there may be half a million observables. Different values
+            // with the same half are sorted out by `find_duplicates`.
+            let half = u128::from_be_bytes(self.value_digest(&observable)) >> 64;
+            if observable.attachment.is_none()
+                && !seen.insert(u64::try_from(half).unwrap_or_default())
+            {
+                twice.push(observable.data.clone());
+            }
+            if extent.is_flawed || !self.target.users.has(&observable.created_by) {
+                return Ok(());
+            }
+            let said = extent.live.look_up(&self.observable_digests(&observable));
+            let is_gone =
+                !said.is_live && twins::can_remove_observable(&observable, &self.target.users);
+            if !said.is_live && !is_gone {
+                kept.note(
+                    observable
+                        .attachment
+                        .as_ref()
+                        .map_or(&observable.data, |file| &file.name),
+                );
+            }
+            if !observable_diff::is_ours(&observable, &self.target.users) {
+                return Ok(());
+            }
 
-                if is_gone || (extent.is_paged && observable.ioc && said.is_wanted && !said.is_ioc)
-                {
-                    stale.push(StaleObservable {
-                        id: observable.id,
-                        why: if is_gone { Why::Gone } else { Why::Flag },
-                    });
-                }
+            if is_gone || (extent.is_paged && observable.ioc && said.is_wanted && !said.is_ioc) {
+                stale.push(StaleObservable {
+                    id: observable.id,
+                    why: if is_gone { Why::Gone } else { Why::Flag },
+                });
+            }
 
-                Ok(())
-            })?;
+            Ok(())
+        };
+        let client = &self.target.client;
+        match listed {
+            Some(all) => all.into_iter().try_for_each(&mut examine)?,
+            None => client.for_each_observable(&alert.id, &mut examine)?,
+        }
 
         ensure!(
             !(is_empty && self.is_filled),
@@ -269,28 +287,36 @@ impl AlertWriter<'_> {
         digest(&data_type, &data)
     }
 
-    /// Removes an observable, or its flag.
+    /// Removes an observable, or the flags of several.
     pub fn remove_stale(
         &mut self,
-        stale: StaleObservable,
-        sent: &mut Option<StaleObservable>,
+        group: &[StaleObservable],
+        sent: &mut Vec<StaleObservable>,
     ) -> Result<()> {
         self.context.ensure_time_left()?;
-        let id = &stale.id;
-        let done = self.write(|client| match stale.why {
-            Why::Flag => {
+        let ids: Vec<&str> = group.iter().map(|stale| stale.id.as_str()).collect();
+        let done = self.write(|client| match group {
+            [stale] if stale.why != Why::Flag => client.delete_observable(&stale.id),
+            _ => {
                 let no_ioc = Map::from_iter([("ioc".to_owned(), false.into())]);
-                client.change_observables(&[id], &no_ioc)
+                client.change_observables(&ids, &no_ioc)
             }
-            Why::Gone | Why::Double => client.delete_observable(id),
         });
 
         match done {
-            Ok(()) => self.note_removed(&stale),
-            Err(WriteError::Gone(_)) => self.is_changed |= stale.why != Why::Double,
+            Ok(()) => group.iter().for_each(|stale| self.note_removed(stale)),
+            // One of them is gone, and the others were left as they are.
+            Err(WriteError::Gone(_)) if group.len() > 1 => {
+                let (some, others) = group.split_at(group.len() / 2);
+                self.remove_stale(some, sent)?;
+                self.remove_stale(others, sent)?;
+            }
+            Err(WriteError::Gone(_)) => {
+                self.is_changed |= group.iter().any(|stale| stale.why != Why::Double);
+            }
             Err(WriteError::Unclear(failure)) => {
-                *sent = Some(stale);
-                return Err(self.doubt(&failure, 1));
+                sent.extend_from_slice(group);
+                return Err(self.doubt(&failure, group.len()));
             }
             Err(error) => return Err(failure_of(error).into()),
         }

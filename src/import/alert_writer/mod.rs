@@ -25,8 +25,8 @@ use super::twins;
 use crate::misp::wire::Event;
 use crate::report::ConnectionReporter;
 use crate::report::ledger::Verdict;
-use crate::thehive::FILE;
 use crate::thehive::wire::{Alert, Observable};
+use crate::thehive::{FILE, OBSERVABLES_PAGE};
 use crate::time::Clock;
 use crate::worker;
 pub use attachment::AttachmentTransfer;
@@ -117,6 +117,8 @@ pub struct AlertWriter<'a> {
     files: Option<Vec<Observable>>,
     /// By what those files are known that were written since.
     written_files: HashSet<String>,
+    /// All of its observables, if they were read and nothing was written since.
+    listed: Option<Vec<Observable>>,
 }
 
 /// How an event was read, when all of it was.
@@ -180,6 +182,7 @@ impl<'a> AlertWriter<'a> {
             stopped: None,
             files: None,
             written_files: HashSet::new(),
+            listed: None,
         };
         alert
             .into_iter()
@@ -322,6 +325,18 @@ impl<'a> AlertWriter<'a> {
         self.added = 0;
         self.kept = KeptParts::default();
         self.files = None;
+        self.listed = None;
+    }
+
+    /// True for an alert that was there and whose observables come by one answer.
+    fn is_small(&self) -> bool {
+        let AlertState::Found(alert, _) = &self.state else {
+            return false;
+        };
+        let count = alert
+            .observable_count
+            .and_then(|it| usize::try_from(it).ok());
+        count.is_some_and(|count| count < OBSERVABLES_PAGE)
     }
 
     /// The alert as it is now, or, if that is not there any more, the one that counts. Whatever

@@ -19,6 +19,7 @@ use crate::import::mapping::{AlertDraft, ObservableDraft};
 use crate::import::observable_diff::{self, IndexedBatch, IndexedPatch, ObservableAction};
 use crate::import::patience::{self, Next, Watch};
 use crate::report::ledger::Verdict;
+use crate::thehive::OBSERVABLES_PAGE;
 use crate::thehive::wire::{Alert, Observable};
 
 /// How often a write is tried that brings nothing forward.
@@ -30,8 +31,8 @@ const BEFORE_FIRST_LOOK: Duration = Duration::from_secs(2);
 pub enum Goal<'g> {
     /// That it is there, with these observables, or this file.
     Observables(ObservableGoal<'g>),
-    /// That nothing is in it that is over. With the one whose removal was not answered.
-    NothingStale(ReadSummary<'g>, Option<StaleObservable>),
+    /// That nothing is in it that is over. With those whose removal was not answered.
+    NothingStale(ReadSummary<'g>, Vec<StaleObservable>),
     /// That its fields, tags and state line are those of the event.
     State(&'g AlertDraft, WriteSummary),
 }
@@ -310,9 +311,10 @@ impl AlertWriter<'_> {
                         .iter()
                         .all(|index| diff.keep.iter().any(|(kept, _)| kept == index))
             }
-            Goal::NothingStale(_, sent) => sent
-                .as_ref()
-                .is_none_or(|observable| !held.stale.contains(observable)),
+            Goal::NothingStale(_, sent) => {
+                let mut sent = sent.iter();
+                sent.all(|observable| !held.stale.contains(observable))
+            }
             Goal::State(..) => diff.patch.body.is_empty(),
         })
     }
@@ -323,7 +325,8 @@ impl AlertWriter<'_> {
         match goal {
             Goal::Observables(goal) => return self.look_for_observables(goal),
             Goal::NothingStale(extent, _) => {
-                (held.stale, self.kept.over) = self.find_stale(*extent)?;
+                let listed = self.listed.take();
+                (held.stale, self.kept.over) = self.find_stale(*extent, listed)?;
             }
             Goal::State(..) => held.alerts = vec![self.fetch_same_alert()?],
         }
@@ -354,17 +357,44 @@ impl AlertWriter<'_> {
                 }
                 held.files = self.files.clone().unwrap_or_default();
             }
-            (Some(id), None) => held.observables = self.fetch_known_observables(&id, goal)?,
+            (Some(id), None) => {
+                let found = self.fetch_known_observables(&id, goal)?;
+                let types = &self.target.types;
+                for observable in found {
+                    let is_ours = observable_diff::is_ours(&observable, &self.target.users);
+                    let key = types.identity_key(&observable.data_type, &observable.data);
+                    if is_ours || !held.observables.contains_key(&key) {
+                        held.observables.insert(key, observable);
+                    }
+                }
+            }
         }
         Ok(held)
     }
 
-    /// The observables of the alert that have one of the wanted values still open.
+    /// The observables of the alert that have one of the wanted values still open. A small alert is
+    /// read whole: if nothing is written then, [`Self::find_stale`] need not ask again.
     fn fetch_known_observables(
-        &self,
+        &mut self,
         id: &str,
         goal: &ObservableGoal<'_>,
-    ) -> Result<HashMap<(String, String), Observable>> {
+    ) -> Result<Vec<Observable>> {
+        let client = &self.target.client;
+        if goal.page.is_all && self.is_small() {
+            let (mut all, mut has_grown) = (Vec::new(), false);
+            client.for_each_observable(id, &mut |observable| {
+                // Memory is for as many as the alert had when it was listed.
+                has_grown = all.len() >= OBSERVABLES_PAGE;
+                if !has_grown {
+                    all.push(observable);
+                }
+                Ok(())
+            })?;
+            if !has_grown {
+                self.listed = Some(all.clone());
+                return Ok(all);
+            }
+        }
         let types = &self.target.types;
         let open: Vec<&ObservableDraft> = goal
             .open_indices()
@@ -381,15 +411,7 @@ impl AlertWriter<'_> {
         data.sort_unstable();
         data.dedup();
 
-        let mut known = HashMap::new();
-        for observable in self.target.client.fetch_observables_by_value(id, &data)? {
-            let is_ours = observable_diff::is_ours(&observable, &self.target.users);
-            let key = types.identity_key(&observable.data_type, &observable.data);
-            if is_ours || !known.contains_key(&key) {
-                known.insert(key, observable);
-            }
-        }
-        Ok(known)
+        client.fetch_observables_by_value(id, &data)
     }
 
     /// What there is of an observable, and whether another page or attribute may want it too.

@@ -243,17 +243,21 @@ fn alerts_come_in_pages_the_oldest_first() {
         put(&mut world, "other", "x", 5_000, None);
         let fake = Fake::start(world);
         let thehive = open(&fake);
-        let page = |since, page| -> Vec<Alert> {
-            let alerts = thehive.fetch_alerts_since("m", since, page).unwrap();
-            alerts
-                .into_iter()
-                .map(|alert| alert.into_option().unwrap())
-                .collect()
+        let read = |since, left_out: &[Uuid]| {
+            let mut pages: Vec<Vec<Alert>> = Vec::new();
+            thehive
+                .for_each_page_of_alerts_since("m", since, left_out, &mut |alerts| {
+                    let alerts = alerts.into_iter().map(|alert| alert.into_option().unwrap());
+                    pages.push(alerts.collect());
+                    Ok(())
+                })
+                .unwrap();
+            pages
         };
-        let pages: Vec<Vec<Alert>> = (0..3).map(|number| page(0, number)).collect();
+        let pages = read(0, &[]);
         assert_eq!(
             pages.iter().map(Vec::len).collect::<Vec<_>>(),
-            [ALERTS_PAGE, 2, 0]
+            [ALERTS_PAGE, 2]
         );
         let mut names: Vec<String> = pages
             .concat()
@@ -268,11 +272,35 @@ fn alerts_come_in_pages_the_oldest_first() {
         names.dedup();
         assert_eq!(names.len(), ALERTS_PAGE + 2);
         // Created since then, or changed since then.
-        let since: Vec<String> = page(1_249, 0)
+        let since: Vec<String> = read(1_249, &[])
+            .concat()
             .into_iter()
             .map(|alert| alert.source_ref)
             .collect();
         assert_eq!((since.len(), since[0].as_str()), (5, "0000"));
+    }
+}
+
+#[test]
+fn alerts_of_known_events_are_not_listed() {
+    for mut world in [World::four(), World::five()] {
+        for number in 1..=3 {
+            put(&mut world, "m", &event(number).to_string(), 5, None);
+        }
+        put(&mut world, "m", "1311", 6, None);
+        let fake = Fake::start(world);
+        let thehive = open(&fake);
+        for since in [0, 5] {
+            let mut listed = Vec::new();
+            thehive
+                .for_each_page_of_alerts_since("m", since, &[event(1), event(3)], &mut |alerts| {
+                    let alerts = alerts.into_iter().filter_map(|alert| alert.into_option());
+                    listed.extend(alerts.map(|alert| alert.source_ref));
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(listed, [event(2).to_string(), "1311".to_owned()], "{since}");
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! How many calls an import needs, of MISP and of TheHive.
 
+use serde_json::{Value, json};
+
 use super::desk::Desk;
+use crate::http_fake::{Fault, Nth, What};
 use crate::misp;
 use crate::program::{counts, full, of};
 use crate::thehive;
@@ -138,6 +141,76 @@ fn attributes_that_join_5000_others_cost_at_most_60_calls() {
             calls(&desk)
         );
         assert!(calls(&desk).1 <= 60, "{version:?}: {:?}", calls(&desk));
+    }
+}
+
+#[test]
+fn calls_grow_with_what_changed_only() {
+    for hive in [thehive::World::four(), thehive::World::five()] {
+        // Its version, by two routes of TheHive 4, and the user.
+        let who = if hive.version == thehive::Version::Four {
+            3
+        } else {
+            2
+        };
+        let mut world = misp::World::new();
+        world
+            .events
+            .extend((1..=500).map(|number| event(number, 5)));
+        let desk = Desk::new(world, hive);
+        desk.import();
+        // The observable types, the alerts of the events before and after, those that are not listed.
+        assert_eq!(calls(&desk).1, who + 4 + 500);
+        desk.import();
+        assert!(calls(&desk).0 <= 6 && calls(&desk).1 == who + 3);
+        desk.wrote_nothing();
+        for number in ["1", "250", "500"] {
+            desk.change(number, |event| event.info = "renamed".to_owned());
+        }
+        desk.import();
+        // Of each: its observables, the alert as it is now, its new state.
+        assert_eq!(calls(&desk).1, who + 3 + 3 * 3);
+        assert_eq!(desk.verbs(), ["PATCH alert"; 3]);
+        for number in ["1", "250", "500"] {
+            desk.change(number, |event| {
+                let attributes = event.attributes.iter_mut();
+                attributes.for_each(|attribute| attribute.to_ids = false);
+            });
+        }
+        desk.import();
+        // The change of them all as well, and another look.
+        assert_eq!(calls(&desk).1, who + 3 + 3 * 5);
+        desk.rests();
+    }
+}
+
+#[test]
+fn the_flags_of_an_event_in_pages_go_by_few_calls() {
+    for hive in [thehive::World::four(), thehive::World::five()] {
+        let desk = desk(hive, 5_200);
+        desk.import();
+        desk.change("7", |event| {
+            let attributes = event.attributes.iter_mut();
+            attributes.for_each(|attribute| attribute.to_ids = false);
+        });
+        // One of them seems to be gone at first.
+        let gone = json!({"type": "NotFoundError", "message": "Observable not found"});
+        desk.thehive.fault(Fault {
+            on: "/observable/_bulk",
+            nth: Nth::Only(2),
+            what: What::Status(404, gone.to_string(), "application/json"),
+        });
+        let report = desk.import();
+        assert_eq!(
+            counts(full(&report), "events"),
+            of([("fetched", 1), ("updated", 1)]),
+            "{report:#}"
+        );
+        let is_flagged = |one: &Value| one["ioc"] == true;
+        assert!(!desk.observables(&desk.alert("7")).iter().any(is_flagged));
+        assert!(calls(&desk).1 <= 75, "{:?}", calls(&desk));
+        desk.thehive.heal();
+        desk.rests();
     }
 }
 

@@ -81,6 +81,19 @@ pub(super) fn alerts(stage: &mut Stage, exchange: &Exchange) {
     }
 }
 
+/// The alerts of the answer, and those of the events that the request leaves out.
+pub(super) fn alerts_and_those_left_out(stage: &mut Stage, exchange: &Exchange) {
+    alerts(stage, exchange);
+    let listed = &answered(exchange)[0];
+    let conditions = &exchange.request["body"]["query"][1]["_and"];
+    let left_out = conditions[3]["_not"]["_in"]["_values"].as_array();
+    for (number, event) in left_out.expect("events").iter().enumerate() {
+        let mut other = listed.clone();
+        other["sourceRef"] = event.clone();
+        stage.alert(&format!("~{number}"), &other);
+    }
+}
+
 /// An alert like the one that is to be made.
 pub(super) fn the_same(stage: &mut Stage, exchange: &Exchange) {
     stage.alert("~1", &exchange.request["body"]);
@@ -110,6 +123,26 @@ pub(super) fn two_observables(stage: &mut Stage, exchange: &Exchange) {
             &json!({"data": format!("192.0.2.{number}")}),
         );
     }
+}
+
+/// The first two observables of three in the request.
+pub(super) fn two_of_three(stage: &mut Stage, exchange: &Exchange) {
+    stage.alert("~1", &Value::Null);
+    for (number, id) in ids(exchange).iter().take(2).enumerate() {
+        let data = json!({"data": format!("192.0.2.{number}")});
+        stage.observable(("alert", "~1"), id, &data);
+    }
+}
+
+/// The observables of the answer, after a change of them and of one that is not there.
+pub(super) fn after_a_bulk_of_one_unknown(stage: &mut Stage, exchange: &Exchange) {
+    observables(stage, exchange);
+    let records = answered(exchange);
+    let mut all: Vec<String> = records.iter().map(|one| stage.here(id(one))).collect();
+    all.push("~123456789".to_owned());
+    let change = json!({"ids": all, "ioc": false});
+    let (status, _) = stage.ask("PATCH", "analyst", "/api/v1/observable/_bulk", &change);
+    assert_eq!(status, 404);
 }
 
 pub(super) fn two_cases(stage: &mut Stage, exchange: &Exchange) {

@@ -79,7 +79,7 @@ impl Stage {
     }
 
     /// A request of our own: status and body.
-    fn ask(&self, method: &str, role: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(super) fn ask(&self, method: &str, role: &str, path: &str, body: &Value) -> (u16, Value) {
         ask(&self.url, self.key(role), method, path, body)
     }
 

@@ -1,10 +1,10 @@
 //! Which exchanges are replayed, what is made before each, and what is known to differ, with the reason.
 
 use super::made::{
-    a_case, a_file, alert_and_case, alert_in_case, alerts, an_observable_in_its_place,
-    foreign_case, many, nothing, observable, observables, of_path, patched, ten_iocs, ten_recorded,
-    the_case, the_same, thousand, two_cases, two_observables, two_with_former_messages,
-    with_an_address,
+    a_case, a_file, after_a_bulk_of_one_unknown, alert_and_case, alert_in_case, alerts,
+    alerts_and_those_left_out, an_observable_in_its_place, foreign_case, many, nothing, observable,
+    observables, of_path, patched, ten_iocs, ten_recorded, the_case, the_same, thousand, two_cases,
+    two_observables, two_of_three, two_with_former_messages, with_an_address,
 };
 use super::stage::Stage;
 use crate::replay::wire::Exchange;
@@ -202,4 +202,11 @@ pub(super) const ROWS: &[Row] = &[
         "582-query-audits-of-observables-v0",
         two_with_former_messages,
     ),
+    row("583-query-alerts-but-for-some", alerts_and_those_left_out),
+    row("584-patch-observables-bulk-one-unknown", two_of_three),
+    row(
+        "585-query-observables-after-bulk-one-unknown",
+        after_a_bulk_of_one_unknown,
+    ),
+    row("586-patch-observables-bulk-odd-value", two_observables),
 ];
