@@ -23,7 +23,7 @@ use crate::report::RunReport;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, NewAlert, Procedure};
 pub use case_observables::CaseObservables;
-pub use cases::NO_CASE;
+pub use cases::{CaseWithIocs, NO_CASE};
 pub use observables::{AddResult, FileUpload, Holder, ObservableBatch};
 pub use types::{FILE, ObservableTypes};
 pub use user::{Greeting, Permission, User};

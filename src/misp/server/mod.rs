@@ -3,6 +3,7 @@
 //! them.
 
 pub mod account;
+mod content;
 pub mod filter_names;
 mod list;
 mod metadata;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use crate::config::connections::{Connection, Target};
 use crate::http::{self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind, Response};
 use crate::json::{Element, JsonStream};
+use crate::misp::tag_resolution::KnownTag;
 use crate::misp::wire::{Event, unwrap_row};
 use crate::report::ConnectionReporter;
 use account::Account;
@@ -45,6 +47,8 @@ pub struct Server {
     client: Client,
     url: Url,
     account: OnceLock<Account>,
+    /// Tags that were asked for before they were needed, and the names by which.
+    tags_ahead: OnceLock<(Vec<String>, Vec<KnownTag>)>,
     /// Lists of events that failed in a row.
     failed_lists: AtomicU32,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
@@ -76,6 +80,7 @@ impl Server {
             client,
             url: url.clone(),
             account: OnceLock::new(),
+            tags_ahead: OnceLock::new(),
             failed_lists: AtomicU32::new(0),
             decisive: Vec::new(),
         })
