@@ -14,7 +14,7 @@ use super::draft::EventDraft;
 use super::mapping::MappedEvent;
 use super::plan::{DiffContext, Plan};
 use super::verdicts::SkipRule;
-use crate::http::HttpError;
+use crate::http::{self, HttpError};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::Event;
@@ -309,7 +309,16 @@ impl Reconciler<'_, '_> {
 
     /// What there is after the last write. A look that fails is repeated.
     fn read_back(&mut self, stopped: Option<anyhow::Error>) -> EventResult {
-        let first = self.misp.find_content(&self.mapped.wanted.uuid, self.look);
+        let wanted = &self.mapped.wanted;
+        let (first, ()) = http::at_once(
+            || self.misp.find_content(&wanted.uuid, self.look),
+            || {
+                if stopped.is_none() && self.is_main {
+                    self.export
+                        .check_warninglists_ahead(self.misp, &wanted.attributes);
+                }
+            },
+        );
         match first.or_else(|error| self.wait_until_stable().ok_or(error)) {
             Ok(held) => (held, stopped),
             Err(error) => {

@@ -117,7 +117,7 @@ impl ConnectionExport<'_> {
 
         let (found, ()) = http::at_once(
             || misp.find_contents(&asked),
-            || self.ask_ahead(misp, !tags.is_empty()),
+            || self.ask_ahead(misp, self.signed_events(&tags).next().is_some()),
         );
         let FoundEvents {
             heads: there,
@@ -194,20 +194,19 @@ impl ConnectionExport<'_> {
             .chain(self.job.confirmed)
     }
 
-    /// Asks what is needed after the events, at the same time: who we are if the case was exported
-    /// before, else what its tags are called here. Nothing is made of an error: what is not known
-    /// then is asked when it is needed.
+    /// Asks what is needed after the events, at the same time: who we are, and what is on
+    /// warninglists, if the case was exported before; else what its tags are called here. Nothing is
+    /// made of an error: what is not known then is asked when it is needed.
     fn ask_ahead(&self, misp: &Misp, is_known: bool) {
-        let _ = misp.ask_server(|server| {
-            if is_known {
-                return server.account().map(drop);
-            }
-            let wanted = self.map_case(self.first_event_uuid()).wanted;
-            match wanted.attributes.is_empty() {
-                true => Ok(()),
-                false => server.ask_tags_ahead(&wanted.event_and_attribute_tags()),
-            }
+        let wanted = self.map_case(self.first_event_uuid()).wanted;
+        let _ = misp.ask_server(|server| match is_known {
+            true => server.account().map(drop),
+            false if wanted.attributes.is_empty() => Ok(()),
+            false => server.ask_tags_ahead(&wanted.event_and_attribute_tags()),
         });
+        if is_known {
+            self.check_warninglists_ahead(misp, &wanted.attributes);
+        }
     }
 
     /// The event of this connection that the case was made from, if it is there and another than

@@ -171,15 +171,31 @@ impl Server {
         ))
     }
 
+    /// Asks for warninglists before they are needed: [`Self::check_warninglists`] does not ask again
+    /// for these values.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn check_warninglists_ahead(&self, values: &[&str]) -> Result<()> {
+        let hits = self.check_warninglists(values)?;
+        let asked = values.iter().map(ToString::to_string).collect();
+        self.warninglists_ahead.get_or_init(|| (asked, hits));
+        Ok(())
+    }
+
     /// The warninglists that have one of these values, by value
     /// (`fixtures/wire/misp/244-warninglist-check.json`; without a hit the answer is an empty list,
     /// `fixtures/wire/misp/245-warninglist-check-nomatch.json`).
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn check_warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+    pub fn check_warninglists(&self, values: &[&str]) -> Result<WarninglistHits> {
         const VALUES: usize = 5_000;
 
+        let ahead = self.warninglists_ahead.get();
+        if let Some((_, hits)) = ahead.filter(|(asked, _)| asked == values) {
+            return Ok(hits.clone());
+        }
         let mut hits = HashMap::new();
 
         for values in values.chunks(VALUES) {
@@ -193,6 +209,9 @@ impl Server {
         Ok(hits)
     }
 }
+
+/// The names of warninglists by the value that they have.
+pub type WarninglistHits = HashMap<String, Vec<String>>;
 
 /// Warninglists of a value that are kept: an observable gets no more tags.
 const MOST_LISTS: usize = 100;

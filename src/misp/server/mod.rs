@@ -30,6 +30,7 @@ use crate::misp::tag_resolution::KnownTag;
 use crate::misp::wire::{Event, unwrap_row};
 use crate::report::ConnectionReporter;
 use account::Account;
+use metadata::WarninglistHits;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half
 /// read.
@@ -49,6 +50,8 @@ pub struct Server {
     account: OnceLock<Account>,
     /// Tags that were asked for before they were needed, and the names by which.
     tags_ahead: OnceLock<(Vec<String>, Vec<KnownTag>)>,
+    /// Values that were compared with the warninglists before that was needed, and the lists.
+    warninglists_ahead: OnceLock<(Vec<String>, WarninglistHits)>,
     /// Lists of events that failed in a row.
     failed_lists: AtomicU32,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
@@ -81,6 +84,7 @@ impl Server {
             url: url.clone(),
             account: OnceLock::new(),
             tags_ahead: OnceLock::new(),
+            warninglists_ahead: OnceLock::new(),
             failed_lists: AtomicU32::new(0),
             decisive: Vec::new(),
         })
