@@ -10,8 +10,8 @@ use super::case::ExportInput;
 use super::connection::ConnectionExport;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections::{self, Connection};
-use crate::misp::wire::Event;
 use crate::http;
+use crate::misp::wire::Event;
 use crate::misp::{FoundEvent, FoundEvents, Misp, Whose};
 use crate::secret::{Secret, truncate_text};
 
@@ -212,7 +212,9 @@ impl ConnectionExport<'_> {
     /// The event of this connection that the case was made from, if it is there and another than
     /// the case's.
     fn find_origin(&self, misp: &Misp, is_own: &dyn Fn(&Uuid) -> bool) -> Result<Option<Uuid>> {
-        let origin = self.input.origin(self.job.thehive, |warning| self.part.warn(warning));
+        let origin = self
+            .input
+            .origin(self.job.thehive, |warning| self.part.warn(warning));
         let of_connection = origin.filter(|(name, _)| *name == self.connection.name);
         let Some((_, uuid)) = of_connection.filter(|(_, uuid)| !is_own(uuid)) else {
             return Ok(None);

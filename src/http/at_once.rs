@@ -4,10 +4,7 @@ use std::panic::resume_unwind;
 use std::thread;
 
 /// Does both at the same time, and gives what came of each.
-pub fn at_once<A: Send, B>(
-    first: impl FnOnce() -> A + Send,
-    second: impl FnOnce() -> B,
-) -> (A, B) {
+pub fn at_once<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
     thread::scope(|scope| {
         let first = scope.spawn(first);
         let second = second();

@@ -100,10 +100,7 @@ impl TagResolution {
 
     /// What the wanted tags are called where they are set already. Any other one is taken for one
     /// that can be set, until a plan wants to.
-    pub fn of_tags_that_are_set<'a>(
-        wanted: &[&str],
-        set: impl Iterator<Item = &'a str>,
-    ) -> Self {
+    pub fn of_tags_that_are_set<'a>(wanted: &[&str], set: impl Iterator<Item = &'a str>) -> Self {
         let set: HashMap<String, &str> = set.map(|name| (name.to_lowercase(), name)).collect();
         let of = |name: &str| {
             let there = set.get(&name.to_lowercase());

@@ -278,7 +278,8 @@ mod tests {
                 .enumerate()
                 .filter(|(_, (at, flag))| *flag && since.is_none_or(|since| *at >= since));
 
-            let total = Some(self.flagged().len() as u64).filter(|_| since.is_none() && self.counts);
+            let total =
+                Some(self.flagged().len() as u64).filter(|_| since.is_none() && self.counts);
             Ok((all.take(number.min(self.most)).map(one).collect(), total))
         }
 

@@ -18,14 +18,29 @@ const EVERYWHERE: [(&str, &[&str]); 3] = [
     (
         "Network activity",
         &[
-            "AS", "domain", "hostname", "ip-dst", "ip-src", "uri", "url", "user-agent",
+            "AS",
+            "domain",
+            "hostname",
+            "ip-dst",
+            "ip-src",
+            "uri",
+            "url",
+            "user-agent",
         ],
     ),
     (
         "Payload delivery",
         &[
-            "email-src", "email-dst", "email-subject", "filename", "filename|md5",
-            "filename|sha1", "filename|sha256", "md5", "sha1", "sha256",
+            "email-src",
+            "email-dst",
+            "email-subject",
+            "filename",
+            "filename|md5",
+            "filename|sha1",
+            "filename|sha256",
+            "md5",
+            "sha1",
+            "sha256",
         ],
     ),
     ("Persistence mechanism", &["regkey"]),
@@ -124,9 +139,8 @@ impl MispCapabilities {
 
     /// Whether the type is allowed in the category ("Options depend on the selected category.").
     pub fn allows(&self, kind: &str, category: &str) -> bool {
-        let is_everywhere = |(known, kinds): &(&str, &[&str])| {
-            *known == category && kinds.contains(&kind)
-        };
+        let is_everywhere =
+            |(known, kinds): &(&str, &[&str])| *known == category && kinds.contains(&kind);
         self.doubt_if(|| !EVERYWHERE.iter().any(is_everywhere));
         match &self.types {
             Some(types) => types

@@ -48,7 +48,9 @@ impl Server {
                         if let Some(uuid) = uuid.filter(|uuid| uuids.contains(uuid)) {
                             let content = reader.finish(event.clone());
                             found.heads.push((uuid, event));
-                            found.contents.extend(content.map(|content| (uuid, content)));
+                            found
+                                .contents
+                                .extend(content.map(|content| (uuid, content)));
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! Writing to a MISP server. MISP answers 200 and leaves out what it dislikes, so what is told here
 //! is what was sent and what was refused; what arrived is looked at afterwards.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, anyhow, ensure};
 use serde::Deserialize;
@@ -17,7 +17,6 @@ use crate::misp::request_bodies;
 use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::{Event, Row, SOURCE, unwrap_row};
 use crate::misp::write_log::{WriteLog, WriteStop};
-use crate::types::equal;
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.
 pub const BATCH: usize = 1_000;
@@ -80,18 +79,17 @@ pub struct ServerWriter<'a> {
 }
 
 impl ServerWriter<'_> {
-    /// A new event goes with its tags and its first list of attributes, then changes, objects, and
-    /// the attributes in lists, one list after the other. Of a published event that only new IOCs are a reason to touch, those go first: a
+    /// Header and tags first, then changes, objects, and the attributes in lists, one list after
+    /// the other. Of a published event that only new IOCs are a reason to touch, those go first: a
     /// value that MISP refuses at every run takes no publication back, while an edit does even if
     /// it changes nothing (`fixtures/wire/misp/407-edit-noop-unpublishes.json`).
     ///
     /// # Errors
     /// What stopped the writing, and whether a look may help.
     pub fn write_all(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
-        let with_event = match self.changes.create {
-            true => self.create_event(sending)?,
-            false => HashSet::new(),
-        };
+        if self.changes.create {
+            self.add_event(sending)?;
+        }
         sending.waits = false;
         self.leave_out_refused(sending)?;
 
@@ -112,8 +110,7 @@ impl ServerWriter<'_> {
 
         self.send_edits(sending)?;
         let is_sent = |one: &&AttributeDraft| {
-            with_event.contains(&one.uuid)
-                || (self.changes.is_additions_first && sending.may_have_added(&one.uuid))
+            self.changes.is_additions_first && sending.may_have_added(&one.uuid)
         };
         let additions = self.pending_additions(sending).filter(|one| !is_sent(one));
         let (inside, loose): (Vec<_>, Vec<_>) = additions.partition(|one| one.place.is_some());
@@ -152,57 +149,9 @@ impl ServerWriter<'_> {
             .try_for_each(|batch| self.add_attributes(batch, sending))
     }
 
-    /// Makes the event, with its first list of attributes; without one if that is too much for a
-    /// gateway. Gives the attributes that went with it.
-    fn create_event(&self, sending: &mut WriteLog) -> Result<HashSet<Uuid>, WriteStop> {
-        let (objects, loose) = self.first_list(sending);
-        if !self.add_event(&objects, &loose, sending)? {
-            self.add_event(&[], &[], sending)?;
-            return Ok(HashSet::new());
-        }
-
-        let sent = objects.into_iter().flatten().chain(loose);
-        Ok(sent.map(|one| one.uuid).collect())
-    }
-
-    /// New objects and attributes without files, as many as a list has. Of what MISP takes for one
-    /// value the first only: `events/add` stores all that are not written alike (its `Event.php`,
-    /// `_add`), `attributes/add` says which is there.
-    fn first_list(
-        &self,
-        sending: &WriteLog,
-    ) -> (Vec<Vec<&AttributeDraft>>, Vec<&AttributeDraft>) {
-        let mut room = sending.batch.unwrap_or(BATCH);
-        let (inside, loose): (Vec<_>, Vec<_>) = self
-            .pending_additions(sending)
-            .partition(|one| one.place.is_some());
-
-        let mut objects = self.group_by_object(&inside);
-        objects.retain(|object| {
-            let fits = object.len() <= room && object.iter().all(|one| one.file.is_none());
-            room -= if fits { object.len() } else { 0 };
-            fits
-        });
-
-        let mut values = HashSet::new();
-        let is_first = |one: &&AttributeDraft| {
-            let value = equal::equality_key(&one.value);
-            values.insert((one.kind.clone(), one.category.clone(), value))
-        };
-        let loose = loose.into_iter().filter(|one| one.file.is_none());
-        (objects, loose.filter(is_first).take(room).collect())
-    }
-
     /// Another run may have made the event meanwhile, which MISP tells by 404 with a `Location`,
-    /// 403 or 500. MISP leaves out what it dislikes of the attributes without a word
-    /// (`fixtures/wire/misp/081-add-invalid-value.json`). False if all of it was
-    /// too much for a gateway at once.
-    fn add_event(
-        &self,
-        objects: &[Vec<&AttributeDraft>],
-        loose: &[&AttributeDraft],
-        sending: &mut WriteLog,
-    ) -> Result<bool, WriteStop> {
+    /// 403 or 500.
+    fn add_event(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let header = &self.changes.header;
         let mut event = request_bodies::event(&self.changes.uuid, header, self.names);
         json::set(
@@ -216,37 +165,26 @@ impl ServerWriter<'_> {
         if let Some(extends) = &header.extends {
             json::set(&mut event, "extends_uuid", json!(extends));
         }
-        if !loose.is_empty() {
-            let bodies = loose.iter().map(|one| self.attribute_body(one, None));
-            json::set(&mut event, "Attribute", bodies.collect());
-        }
-        if !objects.is_empty() {
-            let bodies = objects.iter().map(|object| self.new_object_body(object));
-            json::set(&mut event, "Object", bodies.collect());
-        }
-        let sent = || objects.iter().flatten().chain(loose).map(|one| one.uuid);
         let body = json!({"Event": event});
-        (self.underway)(&sending.as_if_unanswered(sent()));
+        (self.underway)(&sending.as_if_unanswered([]));
 
         let failure = match self.server.client.post("events/add/metadata:1", &body) {
             Ok(answer) => {
-                sending.in_lists.extend(sent());
-                sending.record_sent(sent(), true);
+                sending.record_sent([], true);
                 // It is there, whatever becomes of the answer.
                 let made = answer.read_as::<Element<Row<Event>>>().ok();
                 let made = made.and_then(|made| unwrap_row(made, "Event"));
                 sending.event = Some(made.unwrap_or_default());
-                return Ok(true);
-            }
-            Err(failure) if failure.status() == Some(413) && sent().next().is_some() => {
-                return Ok(false);
+                return Ok(());
             }
             Err(failure) => failure,
         };
 
         if failure.may_have_written() {
-            sending.in_lists.extend(sent());
-            return Err(self.record_failure(failure, sent(), "adding the event", sending));
+            sending.record_sent([], false);
+            return Err(WriteStop::Look(
+                explain_error(failure).context("adding the event"),
+            ));
         }
 
         let is_hidden = matches!(
@@ -454,7 +392,10 @@ impl ServerWriter<'_> {
         self.check_deadline()?;
         (self.underway)(&sending.as_if_unanswered(attributes()));
 
-        let objects = list.iter().map(|object| self.new_object_body(object));
+        let objects = list.iter().map(|object| {
+            let bodies = object.iter().map(|one| self.attribute_body(one, None));
+            object_body(object, bodies.collect())
+        });
         let event = json!({"uuid": self.changes.uuid, "Object": objects.collect::<Vec<_>>()});
         let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
 
@@ -473,12 +414,6 @@ impl ServerWriter<'_> {
                 Err(self.record_failure(failure, attributes(), "adding objects", sending))
             }
         }
-    }
-
-    /// A new object without a file.
-    fn new_object_body(&self, object: &[&AttributeDraft]) -> Value {
-        let bodies = object.iter().map(|one| self.attribute_body(one, None));
-        object_body(object, bodies.collect())
     }
 
     /// MISP refuses an object as a whole, and says why
