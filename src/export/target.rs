@@ -108,21 +108,10 @@ impl ConnectionExport<'_> {
         let (new, old) = self.computed_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
-        let asked: Vec<_> = new
-            .iter()
-            .chain(&old)
-            .copied()
-            .chain(self.signed_events(&tags).filter(|uuid| !is_own(uuid)))
-            .collect();
-
-        let (found, ()) = http::at_once(
-            || misp.find_contents(&asked),
-            || self.ask_ahead(misp, self.signed_events(&tags).next().is_some()),
-        );
         let FoundEvents {
             heads: there,
             mut contents,
-        } = found?;
+        } = self.find_candidates(misp, new.iter().chain(&old).copied().collect(), &tags)?;
         let standings = self.assess_tags(&tags, &there);
         let evidence = Evidence {
             confirmed: self.check_confirmed_event(misp, &tags, &there, &is_own)?,
@@ -192,6 +181,24 @@ impl ConnectionExport<'_> {
             .filter(is_signed)
             .map(|tag| tag.uuid)
             .chain(self.job.confirmed)
+    }
+
+    /// The events that may be the case's: those computed from it, and those that tags name rightly.
+    fn find_candidates(
+        &self,
+        misp: &Misp,
+        mut asked: Vec<Uuid>,
+        tags: &[EventTag],
+    ) -> Result<FoundEvents> {
+        let signed: Vec<_> = self.signed_events(tags).collect();
+        let others: Vec<_> = signed.iter().filter(|uuid| !asked.contains(uuid)).collect();
+        asked.extend(others);
+
+        let (found, ()) = http::at_once(
+            || misp.find_contents(&asked),
+            || self.ask_ahead(misp, !signed.is_empty()),
+        );
+        found
     }
 
     /// Asks what is needed after the events, at the same time: who we are, and what is on

@@ -128,16 +128,16 @@ impl TheHive {
         self.query_case(id)
     }
 
-    /// The same with its IOC observables and, if asked for, the alerts that it was made of. The
-    /// questions are put at the same time; nothing is made of what comes if the user does not belong
-    /// to the organisation.
+    /// The same with its IOC observables and, if asked for, the alerts that it was made of, by
+    /// questions that are put at the same time.
     ///
     /// # Errors
     /// See [`Self::case`]; or what stopped the reading of the observables.
     pub fn case_with_iocs(&self, id: &str, with_alerts: bool) -> Result<CaseWithIocs> {
         check_case_id(id)?;
-        let ((user, case), (observables, alerts)) = http::at_once(
-            || http::at_once(|| self.user().map(drop), || self.query_case(id)),
+        self.user()?;
+        let (case, (observables, alerts)) = http::at_once(
+            || self.query_case(id),
             || {
                 http::at_once(
                     || self.fetch_ioc_observables(id),
@@ -146,7 +146,6 @@ impl TheHive {
             },
         );
 
-        user?;
         Ok(CaseWithIocs {
             case: case?,
             observables: observables?,
