@@ -1,6 +1,8 @@
 //! The case and its observables, from the job or from TheHive, as checked values. Which of
 //! TheHive's two TLP scales the numbers are on is decided here.
 
+use std::sync::OnceLock;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use uuid::Uuid;
@@ -68,8 +70,9 @@ pub struct ExportInput {
     pub is_case: bool,
     /// False if TheHive says that the case is another organisation's, which shares it.
     pub is_owner: bool,
-    /// The event that the case's one alert was made of, and the connection that the alert names.
-    pub origin: Option<(String, Uuid)>,
+    /// The event that the case's one alert was made of, and the connection that the alert names,
+    /// once it is known.
+    pub origin: OnceLock<Option<(String, Uuid)>>,
     /// What the reader should know.
     pub warnings: Vec<String>,
 }
@@ -218,7 +221,7 @@ impl ExportInput {
             unread: None,
             is_case: true,
             is_owner,
-            origin: None,
+            origin: OnceLock::new(),
             warnings,
         })
     }

@@ -12,6 +12,7 @@ use super::draft::EventDraft;
 use super::mapping::Decision;
 use super::plan::{Action, Plan, Planned};
 use super::verdicts::SkipRule;
+use crate::http;
 use crate::json::Element;
 use crate::misp::draft::AttributeDraft;
 use crate::thehive::TheHive;
@@ -56,20 +57,21 @@ impl ConnectionExport<'_> {
         thehive: &TheHive,
     ) -> Result<Option<Vec<CaseObservable>>> {
         let case = &self.input.case;
-        if !thehive.has_case(&case.id)? {
-            return Ok(None);
-        }
         let values = retracted
             .iter()
             .flat_map(|(value, _)| std::iter::once(*value).chain(value.split('|')));
         let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
         values.sort_unstable();
         values.dedup();
-        let asked = thehive.fetch_iocs_by_value(
-            &case.id,
-            &values,
-            retracted.iter().any(|(_, is_in_object)| *is_in_object),
-        )?;
+        let with_files = retracted.iter().any(|(_, is_in_object)| *is_in_object);
+        let (is_there, asked) = http::at_once(
+            || thehive.has_case(&case.id),
+            || thehive.fetch_iocs_by_value(&case.id, &values, with_files),
+        );
+        if !is_there? {
+            return Ok(None);
+        }
+        let asked = asked?;
 
         let iocs = asked
             .into_iter()

@@ -14,14 +14,15 @@ use super::options::Settings;
 use super::plan::Plan;
 use super::reconcile::{EventResult, Reconciler};
 use super::reporting::ReportData;
+use super::setting_tags;
 use super::target::{self, Target, Targets};
 use super::verdicts::AttributeResult;
 use crate::config::connections::{self, Connection};
-use crate::http::HttpContext;
+use crate::http::{self, HttpContext};
 use crate::ids::Ids;
 use crate::misp::wire::Event;
 use crate::misp::write_log::WriteLog;
-use crate::misp::{ContentOptions, EventContent, Misp};
+use crate::misp::{ContentOptions, EventContent, FoundEvent, Misp};
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::report::{ConnectionReporter, EventRow};
 use crate::thehive::TheHive;
@@ -170,16 +171,29 @@ impl ConnectionExport<'_> {
         !matches!(self.connection.target, connections::Target::Server { .. })
     }
 
-    /// The MISP, and the types it has. One that does not describe them is taken for the newest.
+    /// The MISP, and the types it has: asked for only if the case becomes something that not every
+    /// MISP has, or checks alike. One that does not describe them is taken for the newest.
     fn open(&self) -> Result<(Misp, MispCapabilities)> {
         let misp = Misp::open(self.connection, self.job.network, self.part)?;
-        let version = misp.version()?;
-        let types = misp.types(version.as_deref()).unwrap_or_else(|error| {
+        let assumed = MispCapabilities::assumed();
+        let export = ConnectionExport {
+            types: &assumed,
+            ..*self
+        };
+        export.map_case(self.first_event_uuid());
+        if !assumed.is_doubtful() {
+            return Ok((misp, assumed));
+        }
+
+        let (version, types) = http::at_once(|| misp.version(), || misp.types(None));
+        let version = version?;
+        let types = types.unwrap_or_else(|error| {
             self.part.warn(format!(
                 "the types of this MISP are not known, those of the newest are taken: {error:#}"
             ));
             MispCapabilities::newest()
         });
+        let types = types.with_version(version.as_deref().unwrap_or_default());
 
         let version = version.map(|version| self.part.run.report_text(&version));
         self.part.update(|part| part.version = version);
@@ -227,7 +241,7 @@ impl ConnectionExport<'_> {
         ids.event_uuids(&case.id, &case.created, name)
     }
 
-    fn first_event_uuid(&self) -> Uuid {
+    pub fn first_event_uuid(&self) -> Uuid {
         let events = self.event_uuids(self.ids);
         events.first().copied().unwrap_or_default()
     }
@@ -271,13 +285,13 @@ impl ConnectionExport<'_> {
     fn write_case(&self, misp: &Misp) -> Result<(ExportResult, bool)> {
         let _lock = if self.job.dry_run { None } else { misp.lock()? };
         let Targets {
-            main,
+            mut main,
             followed,
             others,
         } = self.select_targets(misp)?;
 
         let done = self.with_event_ids(main.is_guest, |export| {
-            let done = export.write_main_event(misp, &main, others)?;
+            let done = export.write_main_event(misp, &mut main, others)?;
             export.set_fallback_report(&ReportData {
                 is_stopped: true,
                 ..done.to_report_data()
@@ -304,11 +318,12 @@ impl ConnectionExport<'_> {
     fn write_main_event(
         &self,
         misp: &Misp,
-        main: &Target,
+        main: &mut Target,
         others: Vec<Uuid>,
     ) -> Result<ExportResult> {
         let mut others = others.into_iter();
-        let (mut uuid, mut extends, mut event) = (main.uuid, main.extends, main.event.clone());
+        let (mut uuid, mut extends) = (main.uuid, main.extends);
+        let mut there = main.there.take();
 
         loop {
             let mut mapped = self.map_case(uuid);
@@ -317,7 +332,7 @@ impl ConnectionExport<'_> {
                 mapped.wanted.is_guest = true;
                 mapped.wanted.tags.clear();
             }
-            let error = match self.write_event(misp, mapped, event, true)? {
+            let error = match self.write_event(misp, mapped, there, true)? {
                 WriteOutcome::Done(done) => return Ok(*done),
                 WriteOutcome::Hidden(error) => error,
             };
@@ -332,7 +347,7 @@ impl ConnectionExport<'_> {
             self.part.warn(format!(
                 "a second event is made, which extends the one that cannot be seen: {error:#}"
             ));
-            (uuid, extends, event) = (next, Some(self.first_event_uuid()), None);
+            (uuid, extends, there) = (next, Some(self.first_event_uuid()), None);
         }
     }
 
@@ -342,7 +357,7 @@ impl ConnectionExport<'_> {
         let mut mapped = self.map_case(target.uuid);
         mapped.wanted.limit_to_tightening();
 
-        match self.write_event(misp, mapped, target.event, false)? {
+        match self.write_event(misp, mapped, target.there, false)? {
             WriteOutcome::Done(done) => {
                 self.report_event(&done.to_report_data());
                 self.report_retractions(&done.to_report_data());
@@ -356,10 +371,10 @@ impl ConnectionExport<'_> {
         &self,
         misp: &Misp,
         mut mapped: MappedEvent,
-        event: Option<Event>,
+        there: Option<FoundEvent>,
         is_main: bool,
     ) -> Result<WriteOutcome> {
-        if event.is_none() && mapped.wanted.attributes.is_empty() {
+        if there.is_none() && mapped.wanted.attributes.is_empty() {
             let done = ExportResult::without_event(mapped);
             return Ok(WriteOutcome::Done(Box::new(done)));
         }
@@ -367,24 +382,24 @@ impl ConnectionExport<'_> {
         if self.is_public() {
             self.part.warn("readable by everyone who pulls this feed");
         }
-        let mut tags = self.resolve_tag_names(misp, &mut mapped.wanted)?;
         let look = ContentOptions {
             sightings: self.settings.export_sightings,
-            objects: !mapped.wanted.objects.is_empty(),
         };
         let uuid = mapped.wanted.uuid;
-        let held = event
-            .map(|event| misp.read_content(&uuid, event, look))
-            .transpose()?;
+        let read = |there: FoundEvent| match there.content {
+            Some(content) => Ok(content),
+            None => misp.read_content(&uuid, there.head, look),
+        };
+        let held = there.map(read).transpose()?;
         for why in held.iter().flat_map(|held| &held.unreadable) {
             self.part.warn(format!("{why}: it counts as not there"));
         }
-        // Which tags exclude each other is asked only where the event or the case has several of a
-        // taxonomy, so that the event is read before.
-        self.resolve_exclusive_tags(misp, &mut mapped.wanted, held.as_ref(), &mut tags);
         let mut first = self.adopt_other_side(mapped.wanted, held.as_ref());
         mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);
         self.note_former(held.as_ref(), &mut mapped.wanted, &mut first);
+        let tags = held
+            .as_ref()
+            .map(|held| setting_tags::tags_that_are_set(&mapped.wanted, held));
 
         let mut writing = Reconciler {
             export: self,
@@ -393,13 +408,17 @@ impl ConnectionExport<'_> {
             mapped,
             is_main,
             taken: HashSet::new(),
-            tags,
+            tags: tags.unwrap_or_default(),
             look,
             whole: self.input.whole.clone(),
             log: WriteLog::default(),
             fruitless: 0,
             has_repeated: false,
         };
+        if writing.may_set_tags(held.as_ref()) {
+            writing.tags = self.settle_tags(misp, &mut writing.first, held.as_ref())?;
+            writing.resolve_uuids(held.as_ref());
+        }
         let plan = self.plan_certainly(&mut writing, held.as_ref())?;
 
         if self.job.dry_run {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::ids::Ids;
@@ -109,6 +110,13 @@ fn to_base_36(mut number: u64) -> String {
             return digits.into_iter().rev().collect();
         }
     }
+}
+
+/// True if a tag of a job's case names an event, whoever set it.
+pub fn names_an_event(case: &Value) -> bool {
+    let tags = case.get("tags").and_then(Value::as_array);
+    let mut texts = tags.into_iter().flatten().filter_map(Value::as_str);
+    texts.any(|tag| tags::parse_value(tag, tags::EVENT).is_some())
 }
 
 /// The tags of a case that name events on a connection, none twice.

@@ -1,25 +1,32 @@
 //! What an export starts from, as TheHive gives it: a whole case, or one observable with its case;
 //! and what may be concluded from it.
 
+use std::sync::OnceLock;
+
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::case::{self, ExportInput};
+use super::event_tags;
 use super::verdicts::SkipRule;
 use crate::json::Element;
 use crate::tags::{self, Link};
 use crate::thehive::wire::Observable;
-use crate::thehive::{AlertOrigin, CaseObservables, TheHive};
+use crate::thehive::{AlertOrigin, CaseObservables, CaseWithIocs, TheHive};
 
-/// Reads a case and its IOC observables from TheHive.
+/// Reads a case and its IOC observables from TheHive; and the alerts that it was made of, unless it
+/// `was_exported`, since they decide about a new event only.
 ///
 /// # Errors
 /// That there is no such case for this user, or what stopped the reading: half a case would look
 /// like a whole one.
-pub fn fetch_case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
-    let case = thehive.case(id)?;
-    let CaseObservables { all, incomplete } = thehive.fetch_ioc_observables(id)?;
+pub fn fetch_case(id: &str, was_exported: bool, thehive: &TheHive) -> Result<ExportInput> {
+    let CaseWithIocs {
+        case,
+        observables: CaseObservables { all, incomplete },
+        alerts,
+    } = thehive.case_with_iocs(id, !was_exported)?;
     let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
     let mut input = ExportInput::new(&case, all, Some(thehive))?;
     input.unread.clone_from(&incomplete);
@@ -31,7 +38,9 @@ pub fn fetch_case(id: &str, thehive: &TheHive) -> Result<ExportInput> {
         None => check_unshared(&case),
     };
 
-    fetch_origin(&mut input, id, thehive);
+    if let Some(alerts) = alerts {
+        input.set_origin(alerts);
+    }
 
     Ok(input)
 }
@@ -48,7 +57,8 @@ pub fn fetch_case_around(observable: &Value, thehive: Option<&TheHive>) -> Resul
     )?;
     let id = case::read_id(observable)?;
     let case = thehive.fetch_case_of_observable(&id)?;
-    fetch_case(&case::read_id(&case)?, thehive)
+    let was_exported = event_tags::names_an_event(&case);
+    fetch_case(&case::read_id(&case)?, was_exported, thehive)
 }
 
 /// The data type of a single observable.
@@ -116,9 +126,6 @@ pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<Exp
         None => ExportInput::new(&case, vec![Element::Good(observable)], thehive)?,
     };
 
-    if let Some(thehive) = thehive {
-        fetch_origin(&mut input, &case::read_id(&case)?, thehive);
-    }
     input.is_case = false;
     let why = "only one observable was exported".to_owned();
     input.whole = Err(SkipRule::CaseIsNotWhole(why));
@@ -181,14 +188,36 @@ pub fn select_origin(alerts: &[Element<AlertOrigin>]) -> Option<(String, Uuid)> 
     alerts.next().filter(|_| alerts.next().is_none()).flatten()
 }
 
-/// Asks for the alerts that the case was made of. That they are not known stops nothing.
-fn fetch_origin(input: &mut ExportInput, id: &str, thehive: &TheHive) {
-    match thehive.fetch_alerts_of_case(id) {
-        Ok(alerts) => input.origin = select_origin(&alerts),
+impl ExportInput {
+    /// Which event the case was made of, by its alerts. That it is not known stops nothing.
+    fn set_origin(&mut self, alerts: Result<Vec<Element<AlertOrigin>>>) {
+        let origin = resolve_origin(alerts, |warning| self.warnings.push(warning));
+        self.origin = OnceLock::from(origin);
+    }
+
+    /// The event that the case's one alert was made of, and the connection that the alert names.
+    /// TheHive is asked, once, if it was not; `warn` is told that it does not say.
+    pub fn origin(
+        &self,
+        thehive: Option<&TheHive>,
+        warn: impl FnOnce(String),
+    ) -> Option<&(String, Uuid)> {
+        let fetch = || resolve_origin(thehive?.fetch_alerts_of_case(&self.case.id), warn);
+        self.origin.get_or_init(fetch).as_ref()
+    }
+}
+
+fn resolve_origin(
+    alerts: Result<Vec<Element<AlertOrigin>>>,
+    warn: impl FnOnce(String),
+) -> Option<(String, Uuid)> {
+    match alerts {
+        Ok(alerts) => select_origin(&alerts),
         Err(error) => {
-            input.warnings.push(format!(
+            warn(format!(
                 "whether the case was made of a MISP alert is not known: {error:#}"
             ));
+            None
         }
     }
 }

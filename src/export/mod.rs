@@ -369,7 +369,7 @@ fn load_input(job: &Job, thehive: Option<&TheHive>, scope: Scope) -> Result<Expo
 
     match (case::parse_observables(&job.data)?, thehive) {
         // What a job says of a case may be older than what TheHive has, or somebody else's word.
-        (_, Some(thehive)) => load::fetch_case(&id, thehive),
+        (_, Some(thehive)) => load::fetch_case(&id, event_tags::names_an_event(&job.data), thehive),
         (Some(observables), None) => ExportInput::new(&job.data, observables, None),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: \

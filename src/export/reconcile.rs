@@ -14,7 +14,7 @@ use super::draft::EventDraft;
 use super::mapping::MappedEvent;
 use super::plan::{DiffContext, Plan};
 use super::verdicts::SkipRule;
-use crate::http::HttpError;
+use crate::http::{self, HttpError};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::Event;
@@ -69,6 +69,14 @@ impl Reconciler<'_, '_> {
             is_public: export.is_public(),
             tags: &self.tags,
         }
+    }
+
+    /// True if tags may have to be set, whether that waits or not.
+    pub fn may_set_tags(&self, held: Option<&EventContent>) -> bool {
+        let wanted = &self.mapped.wanted;
+        let plan = Plan::compare(wanted, held, &self.diff_context());
+        let mut additions = plan.additions(wanted);
+        plan.create || plan.sets_tags() || additions.any(|draft| draft.all_tags().next().is_some())
     }
 
     /// What is missing in the event as it is there. An event that is not ours to write is read
@@ -177,9 +185,9 @@ impl Reconciler<'_, '_> {
     /// there locally, which only a second edit sets for everybody; or what MISP left out of a list
     /// of objects, of which it says why if it is asked once more.
     fn finish_written(&mut self, written: &Plan) -> ControlFlow<EventResult, Plan> {
-        let (held, error) = self.read_back(None);
+        let (mut held, error) = self.read_back(None);
         let is_left = error.is_none()
-            && (self.reassign_refused_uuids(held.as_ref())
+            && (self.reassign_refused_uuids(held.as_mut())
                 || (!self.has_repeated
                     && (written.replaces_local_tags() || self.misses_of_lists(held.as_ref()))));
         if !is_left {
@@ -212,7 +220,7 @@ impl Reconciler<'_, '_> {
         is_hidden: bool,
         open: usize,
     ) -> Result<ControlFlow<EventResult, Plan>> {
-        let Some(held) = self.wait_until_stable() else {
+        let Some(mut held) = self.wait_until_stable() else {
             return Ok(Break((None, Some(self.mark_unverified(error)))));
         };
         let is_foreign = match &held {
@@ -226,7 +234,7 @@ impl Reconciler<'_, '_> {
             return Ok(Break((None, Some(error))));
         }
 
-        self.reassign_refused_uuids(held.as_ref());
+        self.reassign_refused_uuids(held.as_mut());
         // What stopped the writing says more than why there is no further plan.
         let Ok(next) = self.make_plan(held.as_ref()) else {
             return Ok(Break((held, Some(error))));
@@ -252,17 +260,27 @@ impl Reconciler<'_, '_> {
 
     /// Gives what MISP refused because its uuid is held by another event the next uuid it can have;
     /// true if there was one.
-    fn reassign_refused_uuids(&mut self, held: Option<&EventContent>) -> bool {
+    fn reassign_refused_uuids(&mut self, held: Option<&mut EventContent>) -> bool {
         let Some(held) = held else { return false };
         let attributes: HashSet<_> = held.attributes_by_uuid().map(|(uuid, _)| uuid).collect();
+        let refused = self.mapped.wanted.attributes.iter().filter(|draft| {
+            !attributes.contains(&draft.uuid) && self.log.is_held_elsewhere(&draft.uuid)
+        });
+        let refused: Vec<_> = refused.collect();
+        if refused.iter().any(|draft| draft.place.is_some()) {
+            // An object of which every attribute was refused is there all the same.
+            if let Err(error) = self.misp.add_empty_objects(held) {
+                self.export.part.warn(format!(
+                    "which objects the event holds is not known: {error:#}"
+                ));
+            }
+        }
         let objects: HashSet<_> = held.objects.values().collect();
 
         // MISP does not say whether it means the object or an attribute in it: the object goes
         // first.
-        let refused = self.mapped.wanted.attributes.iter().filter(|draft| {
-            !attributes.contains(&draft.uuid) && self.log.is_held_elsewhere(&draft.uuid)
-        });
         let refused: Vec<Uuid> = refused
+            .into_iter()
             .map(|draft| {
                 let object = draft.object().filter(|object| !objects.contains(object));
                 object.unwrap_or(draft.uuid)
@@ -271,6 +289,7 @@ impl Reconciler<'_, '_> {
         if refused.is_empty() {
             return false;
         }
+        let held = &*held;
 
         self.taken.extend(refused);
         let place = |draft: &AttributeDraft| (draft.uuid, draft.object());
@@ -290,7 +309,16 @@ impl Reconciler<'_, '_> {
 
     /// What there is after the last write. A look that fails is repeated.
     fn read_back(&mut self, stopped: Option<anyhow::Error>) -> EventResult {
-        let first = self.misp.find_content(&self.mapped.wanted.uuid, self.look);
+        let wanted = &self.mapped.wanted;
+        let (first, ()) = http::at_once(
+            || self.misp.find_content(&wanted.uuid, self.look),
+            || {
+                if stopped.is_none() && self.is_main {
+                    self.export
+                        .check_warninglists_ahead(self.misp, &wanted.attributes);
+                }
+            },
+        );
         match first.or_else(|error| self.wait_until_stable().ok_or(error)) {
             Ok(held) => (held, stopped),
             Err(error) => {

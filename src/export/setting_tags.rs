@@ -20,7 +20,7 @@ use crate::text::{format_count, join_first, reveal_hidden};
 
 impl ConnectionExport<'_> {
     /// Which tags can be set on this MISP; those that must not become known there are taken out.
-    pub fn resolve_tag_names(&self, misp: &Misp, wanted: &mut EventDraft) -> Result<TagResolution> {
+    fn resolve_tag_names(&self, misp: &Misp, wanted: &mut EventDraft) -> Result<TagResolution> {
         let every = wanted.event_and_attribute_tags();
         let names = misp.ask_server(|server| server.resolve_tag_names(&every))?;
 
@@ -36,6 +36,21 @@ impl ConnectionExport<'_> {
         self.withhold_new_tags(wanted, &names);
 
         Ok(names)
+    }
+
+    /// Which tags can be set, as far as the event does not show it by those that are set already; and
+    /// takes out those that cannot, or must not become known, or that another excludes.
+    pub fn settle_tags(
+        &self,
+        misp: &Misp,
+        wanted: &mut EventDraft,
+        held: Option<&EventContent>,
+    ) -> Result<TagResolution> {
+        let mut tags = self.resolve_tag_names(misp, wanted)?;
+        // Which tags exclude each other is asked only where the event or the case has several of a
+        // taxonomy.
+        self.resolve_exclusive_tags(misp, wanted, held, &mut tags);
+        Ok(tags)
     }
 
     /// Everybody on a MISP can read the names of its tags, so that nothing that stays in its
@@ -67,7 +82,7 @@ impl ConnectionExport<'_> {
     }
 
     /// Asks for what excludes each other only where it may.
-    pub fn resolve_exclusive_tags(
+    fn resolve_exclusive_tags(
         &self,
         misp: &Misp,
         wanted: &mut EventDraft,
@@ -90,6 +105,17 @@ impl ConnectionExport<'_> {
             self.part.warn(self.part.run.clean(&remark));
         }
     }
+}
+
+/// What the wanted tags are called where an event has them already. Nothing has to be asked as long
+/// as no other is to be set.
+pub fn tags_that_are_set(wanted: &EventDraft, held: &EventContent) -> TagResolution {
+    let of_attributes = held
+        .attributes
+        .iter()
+        .flat_map(|attribute| shared_tags(attribute.tags_with_local_flag()));
+    let set = shared_tags(held.event.tags_with_local_flag()).chain(of_attributes);
+    TagResolution::of_tags_that_are_set(&wanted.event_and_attribute_tags(), set)
 }
 
 /// The namespaces of which tags that are wanted may exclude each other, or others that are there.

@@ -35,20 +35,10 @@ impl ConnectionExport<'_> {
         done: &ExportResult,
     ) -> HashMap<String, Vec<String>> {
         let attributes = &done.mapped.wanted.attributes;
-        let is_off = self.settings.warninglists == Warninglists::Off
-            || self.job.dry_run
-            || self.job.network.clock().is_over();
-        if is_off || attributes.is_empty() || done.stopped.is_some() {
+        let values = self.values_to_check(attributes);
+        if values.is_empty() || done.stopped.is_some() {
             return HashMap::new();
         }
-        let iocs = || {
-            attributes
-                .iter()
-                .filter(|attribute| attribute.to_ids && attribute.file.is_none())
-        };
-
-        let values: BTreeSet<&str> = iocs().flat_map(AttributeDraft::value_parts).collect();
-        let values: Vec<_> = values.into_iter().collect();
         let hits = misp.ask_server(|server| server.check_warninglists(&values));
         let hits = hits.unwrap_or_else(|error| {
             self.part
@@ -65,7 +55,7 @@ impl ConnectionExport<'_> {
                 .collect()
         };
 
-        let hits: HashMap<String, Vec<String>> = iocs()
+        let hits: HashMap<String, Vec<String>> = iocs(attributes)
             .map(|attribute| (attribute.value.clone(), lists_of(attribute)))
             .filter(|(_, lists)| !lists.is_empty())
             .collect();
@@ -88,6 +78,26 @@ impl ConnectionExport<'_> {
         }
 
         hits
+    }
+
+    /// Asks the warninglists before the answer is needed. Nothing is made of an error: then they are
+    /// asked again.
+    pub fn check_warninglists_ahead(&self, misp: &Misp, attributes: &[AttributeDraft]) {
+        let values = self.values_to_check(attributes);
+        if !values.is_empty() {
+            let _ = misp.ask_server(|server| server.check_warninglists_ahead(&values));
+        }
+    }
+
+    fn values_to_check<'d>(&self, attributes: &'d [AttributeDraft]) -> Vec<&'d str> {
+        let is_off = self.settings.warninglists == Warninglists::Off
+            || self.job.dry_run
+            || self.job.network.clock().is_over();
+        if is_off {
+            return Vec::new();
+        }
+        let values = iocs(attributes).flat_map(AttributeDraft::value_parts);
+        values.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// One sighting for each sighted observable, by the uuid of our own attribute, unless one of
@@ -201,4 +211,9 @@ impl ConnectionExport<'_> {
 
         sighted.into_values().collect()
     }
+}
+
+fn iocs(attributes: &[AttributeDraft]) -> impl Iterator<Item = &AttributeDraft> {
+    let is_ioc = |attribute: &&AttributeDraft| attribute.to_ids && attribute.file.is_none();
+    attributes.iter().filter(is_ioc)
 }

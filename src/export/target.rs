@@ -10,8 +10,9 @@ use super::case::ExportInput;
 use super::connection::ConnectionExport;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections::{self, Connection};
+use crate::http;
 use crate::misp::wire::Event;
-use crate::misp::{Misp, Whose};
+use crate::misp::{FoundEvent, FoundEvents, Misp, Whose};
 use crate::secret::{Secret, truncate_text};
 
 /// Events of doubtful tags that the message names.
@@ -24,8 +25,8 @@ pub struct Target {
     pub uuid: Uuid,
     /// The event that a new one extends.
     pub extends: Option<Uuid>,
-    /// Its head, if it is there.
-    pub event: Option<Event>,
+    /// What is there.
+    pub there: Option<FoundEvent>,
     /// True if it is another case's, and somebody confirmed that this one's IOCs go there too.
     pub is_guest: bool,
 }
@@ -107,16 +108,10 @@ impl ConnectionExport<'_> {
         let (new, old) = self.computed_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
-        let origin = self.origin_event().filter(|uuid| !is_own(uuid));
-        let asked: Vec<_> = new
-            .iter()
-            .chain(&old)
-            .copied()
-            .chain(self.signed_events(&tags).filter(|uuid| !is_own(uuid)))
-            .chain(origin)
-            .collect();
-
-        let there = misp.find_events(&asked)?;
+        let FoundEvents {
+            heads: there,
+            mut contents,
+        } = self.find_candidates(misp, new.iter().chain(&old).copied().collect(), &tags)?;
         let standings = self.assess_tags(&tags, &there);
         let evidence = Evidence {
             confirmed: self.check_confirmed_event(misp, &tags, &there, &is_own)?,
@@ -144,27 +139,27 @@ impl ConnectionExport<'_> {
         let mut ours = ours.into_iter().map(|(uuid, event)| Target {
             uuid,
             extends: None,
-            event: Some(event),
+            there: Some(FoundEvent {
+                content: contents.remove(&uuid),
+                head: event,
+            }),
             is_guest: !is_own(&uuid) && !evidence.is_proven(&uuid),
         });
 
         let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
 
-        let main = ours.next().or_else(|| {
-            let extends = origin.filter(|uuid| find_event(&there, uuid).is_some());
-            Some(Target {
-                uuid: free.next()?,
-                extends,
-                event: None,
+        let main = match ours.next() {
+            Some(target) => target,
+            None => Target {
+                uuid: free.next().context(
+                    "every uuid that this case's event can have is held by events of other \
+                     organisations (\"instance_secret\" makes uuids that nobody else can claim)",
+                )?,
+                extends: self.find_origin(misp, &is_own)?,
+                there: None,
                 is_guest: false,
-            })
-        });
-
-        let main = main.context(
-            "every uuid that this case's event can have is held by events of other organisations \
-             (\"instance_secret\" makes \
-             uuids that nobody else can claim)",
-        )?;
+            },
+        };
 
         let others = free.filter(|uuid| *uuid != main.uuid).collect();
 
@@ -188,12 +183,51 @@ impl ConnectionExport<'_> {
             .chain(self.job.confirmed)
     }
 
-    /// The event of this connection that the case was made from.
-    fn origin_event(&self) -> Option<Uuid> {
-        let origin = self.input.origin.as_ref();
-        origin
-            .filter(|(name, _)| *name == self.connection.name)
-            .map(|(_, uuid)| *uuid)
+    /// The events that may be the case's: those computed from it, and those that tags name rightly.
+    fn find_candidates(
+        &self,
+        misp: &Misp,
+        mut asked: Vec<Uuid>,
+        tags: &[EventTag],
+    ) -> Result<FoundEvents> {
+        let signed: Vec<_> = self.signed_events(tags).collect();
+        let others: Vec<_> = signed.iter().filter(|uuid| !asked.contains(uuid)).collect();
+        asked.extend(others);
+
+        let (found, ()) = http::at_once(
+            || misp.find_contents(&asked),
+            || self.ask_ahead(misp, !signed.is_empty()),
+        );
+        found
+    }
+
+    /// Asks what is needed after the events, at the same time: who we are, and what is on
+    /// warninglists, if the case was exported before; else what its tags are called here. Nothing is
+    /// made of an error: what is not known then is asked when it is needed.
+    fn ask_ahead(&self, misp: &Misp, is_known: bool) {
+        let wanted = self.map_case(self.first_event_uuid()).wanted;
+        let _ = misp.ask_server(|server| match is_known {
+            true => server.account().map(drop),
+            false if wanted.attributes.is_empty() => Ok(()),
+            false => server.ask_tags_ahead(&wanted.event_and_attribute_tags()),
+        });
+        if is_known {
+            self.check_warninglists_ahead(misp, &wanted.attributes);
+        }
+    }
+
+    /// The event of this connection that the case was made from, if it is there and another than
+    /// the case's.
+    fn find_origin(&self, misp: &Misp, is_own: &dyn Fn(&Uuid) -> bool) -> Result<Option<Uuid>> {
+        let origin = self
+            .input
+            .origin(self.job.thehive, |warning| self.part.warn(warning));
+        let of_connection = origin.filter(|(name, _)| *name == self.connection.name);
+        let Some((_, uuid)) = of_connection.filter(|(_, uuid)| !is_own(uuid)) else {
+            return Ok(None);
+        };
+        let there = misp.find_events(&[*uuid])?;
+        Ok(find_event(&there, uuid).map(|_| *uuid))
     }
 
     /// The event that the job confirms, if it can be this case's: a tag of the case names it, or it

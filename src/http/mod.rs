@@ -3,6 +3,7 @@
 //! the key must not travel (`follow.rs` is about files that need no key). Errors carry method, URL,
 //! status and the server's own words.
 
+mod at_once;
 mod context;
 mod error;
 mod follow;
@@ -24,6 +25,7 @@ use url::Url;
 
 use crate::secret::Secret;
 use crate::time::Clock;
+pub use at_once::at_once;
 pub use context::{HttpContext, ProxyChoice, RequestObserver, RunContext, ServerAccess, Timeouts};
 pub use error::{HttpError, HttpErrorKind, RefusalKind, describe_errors, is_breakdown};
 use error::{describe_unreachable, join_causes};

@@ -29,7 +29,7 @@ use search::{Hit, SearchCoverage};
 use server::Server;
 use tag_resolution::TagResolution;
 pub use wire::Report;
-use wire::{Attribute, Event};
+use wire::{Attribute, Event, Object};
 use write_log::{WriteLog, WriteStop};
 
 /// A MISP that can be asked.
@@ -78,7 +78,7 @@ pub struct IndexFilter {
 }
 
 /// What an event on a MISP holds, as far as an export has to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EventContent {
     /// The event's head.
     pub event: Event,
@@ -104,6 +104,17 @@ impl EventContent {
         self.objects.get(&attribute.object_id).copied()
     }
 
+    /// Notes an object.
+    pub fn add_object(&mut self, object: &Object) {
+        let Ok(uuid) = Uuid::parse_str(&object.uuid) else {
+            return;
+        };
+        if object.deleted != Some(true) && !matches!(object.distribution, Some(0) | None) {
+            self.open_objects.insert(uuid);
+        }
+        self.objects.insert(object.id.clone(), uuid);
+    }
+
     /// True if two looks saw the same.
     pub fn is_same(&self, other: &Self) -> bool {
         self.event.timestamp == other.event.timestamp
@@ -113,13 +124,29 @@ impl EventContent {
     }
 }
 
+/// An event that is there.
+#[derive(Debug)]
+pub struct FoundEvent {
+    /// Its head.
+    pub head: Event,
+    /// What it holds, if that came with it.
+    pub content: Option<EventContent>,
+}
+
+/// Events that there are.
+#[derive(Debug, Default)]
+pub struct FoundEvents {
+    /// Their heads.
+    pub heads: Vec<(Uuid, Event)>,
+    /// What they hold, as far as that came with them.
+    pub contents: HashMap<Uuid, EventContent>,
+}
+
 /// What a look at an event is for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ContentOptions {
     /// Sightings are of interest too.
     pub sightings: bool,
-    /// Objects are wanted, so that one without attributes counts too.
-    pub objects: bool,
 }
 
 impl Misp {
@@ -304,6 +331,30 @@ impl Misp {
         }
     }
 
+    /// The same, with what they hold as far as a server says it at once.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn find_contents(&self, events: &[Uuid]) -> Result<FoundEvents> {
+        match self {
+            Self::Server(server) => server.find_contents(events),
+            Self::Feed(_) => Ok(FoundEvents {
+                heads: self.find_events(events)?,
+                contents: HashMap::new(),
+            }),
+        }
+    }
+
+    /// Asks for the objects that an event holds, those without attributes too, which do not come
+    /// with the event.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn add_empty_objects(&self, content: &mut EventContent) -> Result<()> {
+        let uuid = content.uuid();
+        self.ask_server(|server| server.add_objects_to(&uuid, content))
+    }
+
     /// Searches for a value and hands over each attribute that has it, compared here once more.
     ///
     /// # Errors
@@ -340,10 +391,15 @@ impl Misp {
     /// # Errors
     /// What stopped the reading.
     pub fn find_content(&self, event: &Uuid, look: ContentOptions) -> Result<Option<EventContent>> {
-        let there = self.find_events(&[*event])?.pop();
-        there
-            .map(|(uuid, head)| self.read_content(&uuid, head, look))
-            .transpose()
+        match self {
+            Self::Server(server) => server.find_content(event, look),
+            Self::Feed(_) => {
+                let there = self.find_events(&[*event])?.pop();
+                there
+                    .map(|(uuid, head)| self.read_content(&uuid, head, look))
+                    .transpose()
+            }
+        }
     }
 
     /// Whose an event is. Of a feed's it is this installation's if its file names that as the

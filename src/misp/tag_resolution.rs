@@ -98,6 +98,24 @@ impl TagResolution {
         self.new.contains(&wanted.to_lowercase())
     }
 
+    /// What the wanted tags are called where they are set already. Any other one is taken for one
+    /// that can be set, until a plan wants to.
+    pub fn of_tags_that_are_set<'a>(wanted: &[&str], set: impl Iterator<Item = &'a str>) -> Self {
+        let set: HashMap<String, &str> = set.map(|name| (name.to_lowercase(), name)).collect();
+        let of = |name: &str| {
+            let there = set.get(&name.to_lowercase());
+            there.or_else(|| set.get(&synonym_of(name)?.to_lowercase()))
+        };
+        let named = wanted
+            .iter()
+            .filter_map(|name| Some((name.to_lowercase(), Ok((*of(name)?).to_owned()))));
+
+        Self {
+            names: named.collect(),
+            ..Self::default()
+        }
+    }
+
     /// Compares the wanted names with those that a MISP knows.
     pub fn new(wanted: &[&str], tags: &[KnownTag], account: &Account) -> Self {
         let usable: HashMap<_, _> = tags
@@ -112,13 +130,9 @@ impl TagResolution {
             .collect();
 
         let of = |name: &str| -> Option<Result<String, Why>> {
-            let synonym = SYNONYMS
-                .iter()
-                .find(|(first, _)| first.eq_ignore_ascii_case(name))
-                .map(|(_, second)| *second);
             let known = usable.get(&name.to_lowercase());
             known
-                .or_else(|| usable.get(&synonym?.to_lowercase()))
+                .or_else(|| usable.get(&synonym_of(name)?.to_lowercase()))
                 .cloned()
         };
 
@@ -238,6 +252,12 @@ pub fn predicate_of(tag: &str) -> Option<&str> {
     let value = value.strip_prefix('"')?.strip_suffix('"')?;
 
     (!value.is_empty() && !value.contains('"')).then_some(key)
+}
+
+fn synonym_of(name: &str) -> Option<&'static str> {
+    let mut synonyms = SYNONYMS.iter();
+    let found = synonyms.find(|(first, _)| first.eq_ignore_ascii_case(name));
+    found.map(|(_, second)| *second)
 }
 
 impl KnownTag {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::TheHive;
 use super::cases::{filter, is, is_one_of, oldest_first, page};
 use super::wire::Observable;
-use crate::json::Element;
+use crate::json::{self, Element};
 
 /// Observables asked for at once.
 const PAGE: usize = 500;
@@ -22,6 +22,9 @@ const MOST: usize = 100_000;
 const VALUES: usize = 200;
 
 type Page = Vec<Element<Observable>>;
+
+/// A page, and how many there are in all as far as TheHive says it with the page.
+type Counted = (Page, Option<u64>);
 
 /// The IOC observables of a case.
 #[derive(Clone, Debug)]
@@ -35,7 +38,7 @@ pub struct CaseObservables {
 /// What is asked about the IOCs of a case.
 trait Asked {
     /// The oldest so many that were created at this moment or later.
-    fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page>;
+    fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Counted>;
 
     /// How many there are.
     fn count(&mut self) -> Result<u64>;
@@ -47,13 +50,18 @@ struct Asking<'a> {
 }
 
 impl Asked for Asking<'_> {
-    fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+    fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Counted> {
+        let is_first = since.is_none();
         let since = since.map(|since| json!({"_gte": {"_field": "_createdAt", "_value": since}}));
         let mut query = build_ioc_query(self.case, since);
-        query.extend([oldest_first(), page(0, number)]);
+        let mut page = page(0, number);
+        if is_first {
+            json::set(&mut page, "extraData", json!(["total"]));
+        }
+        query.extend([oldest_first(), page]);
 
         self.thehive
-            .list(query.into(), number)
+            .list_with_total(query.into(), number)
             .context("reading the observables")
     }
 
@@ -116,9 +124,9 @@ fn read_until_complete(asked: &mut impl Asked) -> Result<CaseObservables> {
     loop {
         let mut read = Read::default();
         read.read_pages(asked, is_patient)?;
-        let all = read.all;
+        let Read { all, total, .. } = read;
 
-        let incomplete = match asked.count() {
+        let incomplete = match total.map_or_else(|| asked.count(), Ok) {
             Ok(count) if count <= all.len() as u64 => None,
             Ok(_) if !is_patient => {
                 is_patient = true;
@@ -141,14 +149,17 @@ struct Read {
     all: Page,
     /// Where each is, by its `_id`.
     places: HashMap<String, usize>,
+    /// How many TheHive counts in the same answer, if one had all.
+    total: Option<u64>,
 }
 
 impl Read {
     fn read_pages(&mut self, asked: &mut impl Asked, is_patient: bool) -> Result<()> {
         let (mut since, mut number) = (None, PAGE);
         loop {
-            let page = asked.fetch_page(since, number)?;
+            let (page, total) = asked.fetch_page(since, number)?;
             let (length, known) = (page.len(), self.all.len());
+            self.total = total.filter(|_| since.is_none() && length < number);
             let last = page.iter().rev().find_map(|one| match one {
                 Element::Good(one) => one.created_at,
                 Element::Bad(_) => None,
@@ -219,6 +230,8 @@ mod tests {
         ever: HashSet<String>,
         /// Rows that the server gives at the most, whatever it is asked for.
         most: usize,
+        /// True for a server that says with a page how many there are.
+        counts: bool,
     }
 
     impl Moving {
@@ -246,7 +259,7 @@ mod tests {
     }
 
     impl Asked for Moving {
-        fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+        fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Counted> {
             self.moves();
 
             let one = |(at, (created, _)): (usize, &(i64, bool))| {
@@ -265,7 +278,9 @@ mod tests {
                 .enumerate()
                 .filter(|(_, (at, flag))| *flag && since.is_none_or(|since| *at >= since));
 
-            Ok(all.take(number.min(self.most)).map(one).collect())
+            let total =
+                Some(self.flagged().len() as u64).filter(|_| since.is_none() && self.counts);
+            Ok((all.take(number.min(self.most)).map(one).collect(), total))
         }
 
         fn count(&mut self) -> Result<u64> {
@@ -283,12 +298,13 @@ mod tests {
                 proptest::collection::vec(proptest::option::weighted(0.8, 0..1_600_usize), 0..40), 0..12,
             ),
             bunched in any::<bool>(),
+            counts in any::<bool>(),
             most in prop_oneof![Just(usize::MAX), 100..600_usize],
         ) {
             let mut now = 0;
             let at = |step: i64, now: &mut i64| { *now += if bunched { step / 2 } else { step }; *now };
             let all: Vec<_> = moments.into_iter().map(|(step, flag)| (at(step, &mut now), flag)).collect();
-            let mut case = Moving { all, changes, always: HashSet::new(), ever: HashSet::new(), most };
+            let mut case = Moving { all, changes, always: HashSet::new(), ever: HashSet::new(), most, counts };
             (case.always, case.ever) = (case.flagged(), case.flagged());
             let Ok(read) = read_until_complete(&mut case) else { return Err(TestCaseError::reject("a server that gives no whole page")) };
             let ids: Vec<_> = read.all.iter().filter_map(|one| one.clone().into_option()).map(|one| one.id).collect();
@@ -304,11 +320,11 @@ mod tests {
     }
 
     #[test]
-    fn two_questions_are_enough_for_a_case_at_rest() {
+    fn one_question_is_enough_for_a_small_case_at_rest() {
         struct Counting(Moving, usize);
 
         impl Asked for Counting {
-            fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Page> {
+            fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Counted> {
                 self.1 += 1;
                 self.0.fetch_page(since, number)
             }
@@ -318,16 +334,21 @@ mod tests {
             }
         }
 
-        let case = |number: i64| Moving {
+        let case = |number: i64, counts: bool| Moving {
             all: (0..number).map(|at| (at, true)).collect(),
             changes: Vec::new(),
             always: HashSet::new(),
             ever: HashSet::new(),
             most: usize::MAX,
+            counts,
         };
 
-        for (number, questions) in [(0, 2), (10, 2), (499, 2), (500, 3), (1_000, 4)] {
-            let mut asked = Counting(case(number), 0);
+        for (number, questions) in [(0, 1), (10, 1), (499, 1), (500, 3), (1_000, 4)] {
+            let mut asked = Counting(case(number, false), 0);
+            read_until_complete(&mut asked).unwrap();
+            assert_eq!(asked.1, questions.max(2), "a server that does not count");
+
+            let mut asked = Counting(case(number, true), 0);
             let read = read_until_complete(&mut asked).unwrap();
             assert_eq!(
                 (read.all.len() as i64, read.incomplete, asked.1),

@@ -5,10 +5,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::case_observables::CaseObservables;
 use super::wire::{AlertOrigin, Observable};
 use super::write_error::is_not_found;
 use super::{TheHive, explain_failure, is_id};
-use crate::http::{HttpError, Response};
+use crate::http::{self, HttpError, Response};
 use crate::json::{self, Element, JsonStream};
 
 /// An observable with what it belongs to.
@@ -47,6 +48,16 @@ impl Extra {
         fields.insert("extraData".to_owned(), json!({"isOwner": self.is_owner}));
         Some(case)
     }
+}
+
+/// A case, and what it holds.
+pub struct CaseWithIocs {
+    /// The case.
+    pub case: Value,
+    /// Its IOC observables.
+    pub observables: CaseObservables,
+    /// The alerts that it was made of, if they were asked for.
+    pub alerts: Option<Result<Vec<Element<AlertOrigin>>>>,
 }
 
 /// Alerts of MISP events that a case is asked for.
@@ -88,6 +99,20 @@ pub(super) fn filter(conditions: &[Value]) -> Value {
     }
 }
 
+fn check_case_id(id: &str) -> Result<()> {
+    ensure!(is_id(id), "the job's \"_id\" is not that of a case");
+    Ok(())
+}
+
+fn read_list<T: for<'de> Deserialize<'de>>(
+    answer: Response,
+    most: usize,
+) -> Result<Vec<Element<T>>> {
+    let line = answer.request_line().to_owned();
+    let list = JsonStream::new(answer.into_body()).collect(&[], most, &mut Some::<Element<T>>);
+    list.with_context(|| format!("{line}: reading the list"))
+}
+
 impl TheHive {
     /// A case, by its id, with `extraData.shareCount` and `extraData.isOwner`, which tell whether
     /// the case is shared and whose it is. It is asked for as TheHive 4's own web interface does,
@@ -98,8 +123,37 @@ impl TheHive {
     /// # Errors
     /// That it does not exist for this user, or that the user does not belong to the organisation.
     pub fn case(&self, id: &str) -> Result<Value> {
-        ensure!(is_id(id), "the job's \"_id\" is not that of a case");
+        check_case_id(id)?;
         self.user()?;
+        self.query_case(id)
+    }
+
+    /// The same with its IOC observables and, if asked for, the alerts that it was made of, by
+    /// questions that are put at the same time.
+    ///
+    /// # Errors
+    /// See [`Self::case`]; or what stopped the reading of the observables.
+    pub fn case_with_iocs(&self, id: &str, with_alerts: bool) -> Result<CaseWithIocs> {
+        check_case_id(id)?;
+        self.user()?;
+        let (case, (observables, alerts)) = http::at_once(
+            || self.query_case(id),
+            || {
+                http::at_once(
+                    || self.fetch_ioc_observables(id),
+                    || with_alerts.then(|| self.fetch_alerts_of_case(id)),
+                )
+            },
+        );
+
+        Ok(CaseWithIocs {
+            case: case?,
+            observables: observables?,
+            alerts,
+        })
+    }
+
+    fn query_case(&self, id: &str) -> Result<Value> {
         self.query_one_case(vec![json!({"_name": "getCase", "idOrName": id})], NO_CASE)
     }
 
@@ -245,6 +299,21 @@ impl TheHive {
         self.list_by(QUERY, &operations, most)
     }
 
+    /// The same, and how many the last page would have in all if it had no end, as far as TheHive
+    /// says it: it counts to a thousand (`fixtures/wire/thehive/538-x-total-above-1000.json`), and
+    /// only if it is asked to (`extraData`).
+    pub fn list_with_total<T: for<'de> Deserialize<'de>>(
+        &self,
+        operations: Value,
+        most: usize,
+    ) -> Result<(Vec<Element<T>>, Option<u64>)> {
+        self.client.retry(|| {
+            let answer = self.query(&operations).map_err(explain_failure)?;
+            let total = answer.header("x-total").parse().ok();
+            Ok((read_list(answer, most)?, total))
+        })
+    }
+
     /// The same by this route.
     pub fn list_by<T: for<'de> Deserialize<'de>>(
         &self,
@@ -257,10 +326,7 @@ impl TheHive {
                 .client
                 .post(route, &json!({"query": operations}))
                 .map_err(explain_failure)?;
-            let line = answer.request_line().to_owned();
-            let list =
-                JsonStream::new(answer.into_body()).collect(&[], most, &mut Some::<Element<T>>);
-            list.with_context(|| format!("{line}: reading the list"))
+            read_list(answer, most)
         })
     }
 

@@ -24,7 +24,7 @@ use crate::report::RunReport;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, MOST_LEFT_OUT, NewAlert, Procedure};
 pub use case_observables::CaseObservables;
-pub use cases::NO_CASE;
+pub use cases::{CaseWithIocs, NO_CASE};
 pub use connector::{Action, CaseName, CaseTag, Responder};
 pub use observables::{AddResult, FileUpload, Holder, OBSERVABLES_PAGE, ObservableBatch};
 pub use types::{FILE, ObservableTypes};

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::misp_types::{MispType, TABLE, find_place, find_row};
 use super::observable_types;
@@ -11,13 +12,49 @@ use super::observable_types;
 /// vulnerabilities that are no CVE (recorded on that version).
 const STRICT: (u32, u32, u32) = (2, 5, 1);
 
+/// Types that every MISP since 2.4 has in this category, and checks alike (its `Attribute.php`,
+/// `$categoryDefinitions`). Nothing else about a server can matter to what is of them.
+const EVERYWHERE: [(&str, &[&str]); 3] = [
+    (
+        "Network activity",
+        &[
+            "AS",
+            "domain",
+            "hostname",
+            "ip-dst",
+            "ip-src",
+            "uri",
+            "url",
+            "user-agent",
+        ],
+    ),
+    (
+        "Payload delivery",
+        &[
+            "email-src",
+            "email-dst",
+            "email-subject",
+            "filename",
+            "filename|md5",
+            "filename|sha1",
+            "filename|sha256",
+            "md5",
+            "sha1",
+            "sha256",
+        ],
+    ),
+    ("Persistence mechanism", &["regkey"]),
+];
+
 /// The types one MISP server has, and how it checks them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct MispCapabilities {
     /// Type to its categories; none for the newest MISP, whose table is ours.
     types: Option<BTreeMap<String, Vec<String>>>,
     version: Option<(u32, u32, u32)>,
     name: String,
+    /// Of one that was not asked: whether something was decided that another may decide otherwise.
+    doubt: Option<AtomicBool>,
 }
 
 impl MispCapabilities {
@@ -27,6 +64,41 @@ impl MispCapabilities {
             types: None,
             version: None,
             name: String::new(),
+            doubt: None,
+        }
+    }
+
+    /// A server that was not asked, taken for the newest MISP. [`Self::is_doubtful`] says whether it
+    /// has to be.
+    pub const fn assumed() -> Self {
+        Self {
+            types: None,
+            version: None,
+            name: String::new(),
+            doubt: Some(AtomicBool::new(false)),
+        }
+    }
+
+    /// True if something was decided by the newest MISP's table that another MISP may decide
+    /// otherwise.
+    pub fn is_doubtful(&self) -> bool {
+        let doubt = self.doubt.as_ref();
+        doubt.is_some_and(|doubt| doubt.load(Ordering::Relaxed))
+    }
+
+    /// Notes a doubt, if what was decided is in doubt.
+    pub(super) fn doubt_if(&self, is_doubtful: impl FnOnce() -> bool) {
+        if let Some(doubt) = self.doubt.as_ref().filter(|_| is_doubtful()) {
+            doubt.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The same of this version; an unreadable one counts as the newest.
+    pub fn with_version(self, version: &str) -> Self {
+        Self {
+            version: parse_version(version),
+            name: version.to_owned(),
+            ..self
         }
     }
 
@@ -51,11 +123,14 @@ impl MispCapabilities {
             types: (!types.is_empty()).then_some(types),
             version: parse_version(version),
             name: version.to_owned(),
+            doubt: None,
         }
     }
 
     /// Whether the server knows this type.
     pub fn has(&self, kind: &str) -> bool {
+        let is_everywhere = || EVERYWHERE.iter().any(|(_, kinds)| kinds.contains(&kind));
+        self.doubt_if(|| !is_everywhere());
         match &self.types {
             Some(types) => types.contains_key(kind),
             None => find_row(kind).is_some(),
@@ -64,6 +139,9 @@ impl MispCapabilities {
 
     /// Whether the type is allowed in the category ("Options depend on the selected category.").
     pub fn allows(&self, kind: &str, category: &str) -> bool {
+        let is_everywhere =
+            |(known, kinds): &(&str, &[&str])| *known == category && kinds.contains(&kind);
+        self.doubt_if(|| !EVERYWHERE.iter().any(is_everywhere));
         match &self.types {
             Some(types) => types
                 .get(kind)

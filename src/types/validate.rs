@@ -50,7 +50,11 @@ pub fn validate(kind: &str, value: &str, server: &MispCapabilities) -> Result<()
         return Err(ValidationError::new("Invalid type."));
     }
     match find_row(kind) {
-        Some(row) => check(row, value, server.is_newer()),
+        Some(row) => {
+            let checked = check(row, value, server.is_newer());
+            server.doubt_if(|| check(row, value, !server.is_newer()) != checked);
+            checked
+        }
         None => check_common(value, false).map_err(ValidationError::new),
     }
 }

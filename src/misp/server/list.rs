@@ -213,7 +213,7 @@ impl Server {
         };
 
         let is_in_object = |one: &Attribute| !["", "0"].contains(&one.object_id.as_str());
-        if look.objects || content.attributes.iter().any(is_in_object) {
+        if content.attributes.iter().any(is_in_object) {
             self.add_objects_to(uuid, &mut content)?;
         }
 
@@ -223,15 +223,9 @@ impl Server {
     /// The objects of an event: their uuids by their numbers
     /// (`fixtures/wire/misp/431-objects-restsearch-metadata-2.json`), and which of them are not
     /// closed.
-    fn add_objects_to(&self, uuid: &Uuid, content: &mut EventContent) -> Result<()> {
+    pub fn add_objects_to(&self, uuid: &Uuid, content: &mut EventContent) -> Result<()> {
         self.for_each_object(uuid, OBJECTS, &mut |object| {
-            let Ok(uuid) = Uuid::parse_str(&object.uuid) else {
-                return Ok(());
-            };
-            if object.deleted != Some(true) && !matches!(object.distribution, Some(0) | None) {
-                content.open_objects.insert(uuid);
-            }
-            content.objects.insert(object.id, uuid);
+            content.add_object(&object);
             ensure!(
                 content.objects.len() <= MOST_HELD,
                 "event {} holds more than {MOST_HELD} objects: it is not exported to",

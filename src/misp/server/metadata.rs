@@ -57,10 +57,15 @@ impl Server {
     /// # Errors
     /// What stopped the asking.
     pub fn resolve_tag_names(&self, wanted: &[&str]) -> Result<TagResolution> {
-        let mut tags = Vec::new();
-        // What comes beside what was meant is not kept.
-        let is_meant = |name: &str, tag: &KnownTag| name.to_lowercase() == tag.name.to_lowercase();
-        self.search_tags(&TagResolution::names_to_ask(wanted), &is_meant, &mut tags)?;
+        let is_asked = |names: &[String]| {
+            let mut wanted = wanted.iter();
+            wanted.all(|name| names.iter().any(|asked| asked == name))
+        };
+        let ahead = self.tags_ahead.get().filter(|(names, _)| is_asked(names));
+        let tags = match ahead {
+            Some((_, tags)) => tags.clone(),
+            None => self.fetch_tags(wanted)?,
+        };
 
         let nobody = Account::default();
         let account = if TagResolution::depends_on_rights(wanted, &tags) {
@@ -70,6 +75,25 @@ impl Server {
         };
 
         Ok(TagResolution::new(wanted, &tags, account))
+    }
+
+    /// Asks for tags before they are needed: [`Self::resolve_tag_names`] does not ask again for these.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn ask_tags_ahead(&self, wanted: &[&str]) -> Result<()> {
+        let names = wanted.iter().map(ToString::to_string).collect();
+        let tags = self.fetch_tags(wanted)?;
+        self.tags_ahead.get_or_init(|| (names, tags));
+        Ok(())
+    }
+
+    /// The tags of these names. What comes beside what was meant is not kept.
+    fn fetch_tags(&self, wanted: &[&str]) -> Result<Vec<KnownTag>> {
+        let mut tags = Vec::new();
+        let is_meant = |name: &str, tag: &KnownTag| name.to_lowercase() == tag.name.to_lowercase();
+        self.search_tags(&TagResolution::names_to_ask(wanted), &is_meant, &mut tags)?;
+        Ok(tags)
     }
 
     /// The predicates and taxonomies in these namespaces of which an event has at most one tag.
@@ -147,15 +171,31 @@ impl Server {
         ))
     }
 
+    /// Asks for warninglists before they are needed: [`Self::check_warninglists`] does not ask again
+    /// for these values.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn check_warninglists_ahead(&self, values: &[&str]) -> Result<()> {
+        let hits = self.check_warninglists(values)?;
+        let asked = values.iter().map(ToString::to_string).collect();
+        self.warninglists_ahead.get_or_init(|| (asked, hits));
+        Ok(())
+    }
+
     /// The warninglists that have one of these values, by value
     /// (`fixtures/wire/misp/244-warninglist-check.json`; without a hit the answer is an empty list,
     /// `fixtures/wire/misp/245-warninglist-check-nomatch.json`).
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn check_warninglists(&self, values: &[&str]) -> Result<HashMap<String, Vec<String>>> {
+    pub fn check_warninglists(&self, values: &[&str]) -> Result<WarninglistHits> {
         const VALUES: usize = 5_000;
 
+        let ahead = self.warninglists_ahead.get();
+        if let Some((_, hits)) = ahead.filter(|(asked, _)| asked == values) {
+            return Ok(hits.clone());
+        }
         let mut hits = HashMap::new();
 
         for values in values.chunks(VALUES) {
@@ -169,6 +209,9 @@ impl Server {
         Ok(hits)
     }
 }
+
+/// The names of warninglists by the value that they have.
+pub type WarninglistHits = HashMap<String, Vec<String>>;
 
 /// Warninglists of a value that are kept: an observable gets no more tags.
 const MOST_LISTS: usize = 100;

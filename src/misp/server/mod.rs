@@ -3,6 +3,7 @@
 //! them.
 
 pub mod account;
+mod content;
 pub mod filter_names;
 mod list;
 mod metadata;
@@ -25,9 +26,11 @@ use uuid::Uuid;
 use crate::config::connections::{Connection, Target};
 use crate::http::{self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind, Response};
 use crate::json::{Element, JsonStream};
+use crate::misp::tag_resolution::KnownTag;
 use crate::misp::wire::{Event, unwrap_row};
 use crate::report::ConnectionReporter;
 use account::Account;
+use metadata::WarninglistHits;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half
 /// read.
@@ -45,6 +48,10 @@ pub struct Server {
     client: Client,
     url: Url,
     account: OnceLock<Account>,
+    /// Tags that were asked for before they were needed, and the names by which.
+    tags_ahead: OnceLock<(Vec<String>, Vec<KnownTag>)>,
+    /// Values that were compared with the warninglists before that was needed, and the lists.
+    warninglists_ahead: OnceLock<(Vec<String>, WarninglistHits)>,
     /// Lists of events that failed in a row.
     failed_lists: AtomicU32,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
@@ -81,6 +88,8 @@ impl Server {
             client,
             url: url.clone(),
             account: OnceLock::new(),
+            tags_ahead: OnceLock::new(),
+            warninglists_ahead: OnceLock::new(),
             failed_lists: AtomicU32::new(0),
             decisive: Vec::new(),
             reads_ahead: false,

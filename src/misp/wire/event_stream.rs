@@ -113,14 +113,19 @@ pub enum ListedPart<'a> {
 /// Reads several events, each as [`read_event`] does: `{"response":[{"Event":{…}},…]}`.
 ///
 /// # Errors
-/// That the answer breaks off; or the handler's own error.
+/// That the answer is no list of events, or breaks off; or the handler's own error.
 pub fn read_events(
     source: &mut JsonStream<'_>,
     on: &mut dyn FnMut(ListedPart<'_>) -> Result<()>,
 ) -> Result<()> {
     source.check_encoding()?;
-    source.visit_fields(&mut |key, source| match key {
-        "response" => source.visit_items(&mut |source| {
+    let mut has_list = false;
+    source.visit_fields(&mut |key, source| {
+        if key != "response" {
+            return source.skip_value();
+        }
+        has_list = true;
+        source.visit_items(&mut |source| {
             source.visit_fields(&mut |key, source| match key {
                 "Event" => match read_event_object(source, on)? {
                     Element::Good(event) => on(ListedPart::End(Box::new(event))),
@@ -128,9 +133,10 @@ pub fn read_events(
                 },
                 _ => source.skip_value(),
             })
-        }),
-        _ => source.skip_value(),
-    })
+        })
+    })?;
+    ensure!(has_list, "the answer is no list of events: this is no MISP");
+    Ok(())
 }
 
 fn read_event_value(

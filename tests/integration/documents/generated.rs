@@ -530,7 +530,10 @@ fn every_schedule_starts_the_command_that_is_tried() {
         let (_, command) = line.split_once("cortex-misp.env; ").unwrap();
         let (command, _) = command.split_once(" 2>&1").unwrap();
         let service = read(&format!("manifests/schedule/{program}.service"));
-        assert!(service.contains(&format!("ExecStart={command}\n")), "{command}");
+        assert!(
+            service.contains(&format!("ExecStart={command}\n")),
+            "{command}"
+        );
         let (_, arguments) = command.split_once(' ').unwrap();
         let arguments: Vec<_> = arguments.split(' ').collect();
         let arguments = format!("args: {}", json!(arguments)).replace(',', ", ");

@@ -237,20 +237,20 @@ fn a_refused_object_and_a_broken_list_do_not_end_the_export_early() {
 #[test]
 fn a_type_that_the_server_lacks_goes_out_as_another_with_a_warning() {
     let misp = Fake::start(World {
-        without_types: vec!["hostname".into()],
+        without_types: vec!["mutex".into()],
         ..World::new()
     });
-    let iocs = json!([{"dataType": "fqdn", "data": "c2.example.com", "ioc": true, "tlp": 2}]);
+    let iocs = json!([{"dataType": "mutex", "data": "Global-7", "ioc": true, "tlp": 2}]);
     let report = run(&job(&misp, "admin", iocs.clone()));
     assert_eq!(
         counts(full(&report), "observables"),
         of([("fetched", 1), ("created", 1)])
     );
-    assert_ne!(misp.world().events[0].attributes[0].kind, "hostname");
-    assert_eq!(misp.world().events[0].attributes[0].value, "c2.example.com");
+    assert_ne!(misp.world().events[0].attributes[0].kind, "mutex");
+    assert_eq!(misp.world().events[0].attributes[0].value, "Global-7");
     let warnings = warnings(&report);
     assert!(
-        warnings.len() == 1 && warnings[0].starts_with("c2.example.com: "),
+        warnings.len() == 1 && warnings[0].starts_with("Global-7: "),
         "{warnings:?}"
     );
     writes_nothing(&misp, &job(&misp, "admin", iocs));
@@ -459,7 +459,7 @@ fn an_address_that_is_no_misp_is_explained_and_nothing_is_sent() {
     ];
     for (what, words) in cases {
         let misp = Fake::start(World::new());
-        always(&misp, "/servers/getVersion", what);
+        always(&misp, "/events/restSearch", what);
         let report = run(&job(&misp, "admin", domains(2)));
         assert!(failure(&report).contains(words), "{}", failure(&report));
         assert!(
@@ -528,13 +528,12 @@ fn a_value_that_somebody_adds_meanwhile_is_not_told_as_ours() {
 #[test]
 fn what_somebody_deletes_while_it_is_written_is_deleted_in_misp() {
     let misp = Fake::start(World::new());
-    // The warninglists are asked after the last look; the look before it reads the event.
     misp.fault(Fault {
         on: "/attributes/add",
         nth: Nth::Only(1),
         what: What::CutAfter(5),
     });
-    meanwhile(&misp, "/attributes/restSearch", |world| {
+    meanwhile(&misp, "/events/view", |world| {
         world.events[0].attributes[1].deleted = true;
         world.events[0].attribute_count -= 1;
     });

@@ -311,7 +311,7 @@ fn keys_and_permissions_that_do_not_suffice_are_explained() {
     wrong["config"]["key"] = json!(["WrongKey00000000000000000000000000000000"]);
     let message = failure(&Program::Export.report(&wrong)).to_owned();
     assert!(
-        message.contains("/servers/getVersion`: 403: Authentication failed"),
+        message.contains("/events/restSearch`: 403: Authentication failed"),
         "{message}"
     );
     assert!(
@@ -567,10 +567,9 @@ fn the_ioc_filter_is_checked_again() {
     );
     let case = thehive.world().add_case(7, "T", &json!({"tlp": 2}));
     let answer = json!([{"_id": "~1", "dataType": "ip", "data": "192.0.2.1", "ioc": true}, {"_id": "~2", "dataType": "ip", "data": "192.0.2.2", "ioc": false}]);
-    // After the case.
     thehive.fault(Fault {
-        on: "/api/v1/query",
-        nth: Nth::Only(2),
+        on: "\"total\"",
+        nth: Nth::Only(1),
         what: What::Body(answer.to_string()),
     });
     let report = Program::Export.report(&job_of(&thehive, &misp, &case));
@@ -621,12 +620,12 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
         &case,
         &json!({"dataType": "ip", "data": "192.0.2.1", "ioc": true}),
     );
-    let said = |change: &dyn Fn(&mut Value), what: Option<(Nth, What)>| {
+    let said = |change: &dyn Fn(&mut Value), what: Option<(&'static str, What)>| {
         thehive.heal();
-        if let Some((nth, what)) = what {
+        if let Some((on, what)) = what {
             thehive.fault(Fault {
-                on: "/api/v1/query",
-                nth,
+                on,
+                nth: Nth::Always,
                 what,
             });
         }
@@ -658,13 +657,12 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
         said(&|job| job["config"]["thehive_url"] = json!("thehive"), None)
             .contains("\"thehive_url\" has no scheme")
     );
-    // The first question is for the case, the second for the first page.
-    let cut = said(&unchanged, Some((Nth::Always, What::CutAfter(40))));
+    let cut = said(&unchanged, Some(("/api/v1/query", What::CutAfter(40))));
     assert!(
         cut.contains("/api/v1/query?name=cortex-misp`: reading the answer"),
         "{cut}"
     );
-    let cut = said(&unchanged, Some((Nth::From(2), What::CutAfter(40))));
+    let cut = said(&unchanged, Some(("\"observables\"", What::CutAfter(40))));
     assert!(
         cut.contains("reading the observables: POST `http://"),
         "{cut}"
@@ -673,7 +671,7 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
         said(
             &unchanged,
             Some((
-                Nth::Always,
+                "/api/v1/query",
                 What::Status(500, "{}".into(), "application/json")
             ))
         )
@@ -682,7 +680,10 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
     assert!(
         said(
             &unchanged,
-            Some((Nth::Always, What::Status(200, "<html>".into(), "text/html")))
+            Some((
+                "/api/v1/query",
+                What::Status(200, "<html>".into(), "text/html")
+            ))
         )
         .contains("is this the address of a TheHive 4.1 or 5?")
     );
@@ -736,7 +737,8 @@ fn a_server_that_does_not_describe_its_types_is_taken_for_the_newest() {
         nth: Nth::Always,
         what: What::Body("{}".into()),
     });
-    let report = Program::Export.report(&job(&misp, "admin", numbered(1)));
+    let iocs = json!([ioc("mutex", "Global-7")]);
+    let report = Program::Export.report(&job(&misp, "admin", iocs));
     assert_eq!(
         counts(full(&report), "observables"),
         of([("fetched", 1), ("created", 1)])

@@ -13,6 +13,7 @@ mod merged_cases;
 mod moving_cases;
 mod owning;
 mod refused;
+mod requests;
 mod retracting;
 mod reviewing;
 mod shares;

@@ -132,7 +132,7 @@ impl Logged {
 /// Something that goes wrong on purpose.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
-    /// Part of the path (with query) of the requests concerned.
+    /// Part of the path (with query) of the requests concerned; or of their bodies, if it begins with a quotation mark.
     pub(crate) on: &'static str,
     pub(crate) nth: Nth,
     pub(crate) what: What,
@@ -194,8 +194,12 @@ struct Armed {
 }
 
 impl Armed {
-    fn strikes(&mut self, path: &str) -> bool {
-        if !path.contains(self.fault.on) {
+    fn strikes(&mut self, call: &Call) -> bool {
+        let is_meant = match self.fault.on.starts_with('"') {
+            true => String::from_utf8_lossy(&call.body).contains(self.fault.on),
+            false => call.path.contains(self.fault.on),
+        };
+        if !is_meant {
             return false;
         }
         self.seen += 1;
@@ -316,7 +320,7 @@ async fn handle<S: Site>(
         return Ok(send(Reply::bytes(400, "text/plain", Vec::new()), None));
     };
     let number = note(&shared, &call);
-    let what = struck(&shared, &call.path);
+    let what = struck(&shared, &call);
     let before = what.as_ref().and_then(instead);
     let mut reply = match before {
         Some(reply) => reply,
@@ -389,11 +393,11 @@ fn note<S: Site>(shared: &Shared<S>, call: &Call) -> usize {
     log.len() - 1
 }
 
-fn struck<S: Site>(shared: &Shared<S>, path: &str) -> Option<What> {
+fn struck<S: Site>(shared: &Shared<S>, call: &Call) -> Option<What> {
     let mut faults = lock(&shared.faults);
     let mut first = None;
     for armed in faults.iter_mut() {
-        if armed.strikes(path) && first.is_none() {
+        if armed.strikes(call) && first.is_none() {
             first = Some(armed.fault.what.clone());
         }
     }

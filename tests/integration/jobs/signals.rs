@@ -210,11 +210,9 @@ fn a_refused_look_back_says_what_was_there_and_what_is_not_known() {
     };
     for (iocs, known) in [(3, 0), (5, 3)] {
         misp.heal();
-        // An event that is there is read once before it is written.
-        let nth = Nth::From(if known > 0 { 2 } else { 1 });
         misp.fault(Fault {
-            on: "/attributes/restSearch",
-            nth,
+            on: "/events/view",
+            nth: Nth::Always,
             what: What::Status(405, "{}".into(), "application/json"),
         });
         misp.forget_requests();
@@ -232,7 +230,7 @@ fn a_refused_look_back_says_what_was_there_and_what_is_not_known() {
         let looks = misp
             .requests()
             .iter()
-            .filter(|request| request.path.contains("/attributes/restSearch"))
+            .filter(|request| request.path.contains("/events/view"))
             .count();
         assert!(looks <= 6, "{looks} looks");
         let (iocs, known) = (iocs as u64, known as u64);
@@ -270,7 +268,7 @@ fn a_refused_look_back_says_what_was_there_and_what_is_not_known() {
 fn sigterm_at_the_first_of_two_connections_tells_of_both() {
     let misp = Fake::start(World::new());
     misp.fault(Fault {
-        on: "/servers/getVersion",
+        on: "/events/restSearch",
         nth: Nth::Always,
         what: What::Hang,
     });

@@ -99,7 +99,7 @@ newer than 2.5.1. What does not:
 
 ## What an older MISP gets
 
-The types and categories are asked of each server (`describeTypes`), the version too (`getVersion`).
+The types and categories are asked of each server (`describeTypes`), the version too (`getVersion`), unless a case becomes nothing but types that every MISP has: addresses, names, URLs, mail, file names, md5, sha1, sha256 and the like.
 
 | what | MISP 2.5.1 and older | newer |
 |---|---|---|

@@ -31,9 +31,9 @@ fn a_run_that_comes_second_goes_on_from_what_is_there() {
         stage.thehive.world().observables = whole;
         stage.misp.forget_requests();
         stage.misp.fault(Fault {
-            on: "/events/index",
+            on: "/events/restSearch",
             nth: Nth::Only(1),
-            what: What::Body("[]".into()),
+            what: What::Body("{\"response\": []}".into()),
         });
         let report = stage.run();
         stage.misp.heal();
@@ -75,9 +75,9 @@ fn a_run_that_comes_too_late_changes_nothing() {
         stage.misp.world().duplicate_add = Some(answer);
         stage.misp.forget_requests();
         stage.misp.fault(Fault {
-            on: "/events/index",
+            on: "/events/restSearch",
             nth: Nth::Only(1),
-            what: What::Body("[]".into()),
+            what: What::Body("{\"response\": []}".into()),
         });
         let report = stage.run();
         stage.misp.heal();

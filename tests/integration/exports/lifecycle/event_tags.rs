@@ -412,9 +412,12 @@ fn whatever_tags_a_case_has_its_requests_are_those_of_the_case_without() {
             .requests()
             .into_iter()
             .map(|request| (request.path, request.body));
+        let mut asked: Vec<_> = asked
+            .filter(|(path, _)| !path.contains("events/restSearch"))
+            .collect();
+        // Some are made at the same time.
+        asked.sort_by(|(one, _), (other, _)| one.cmp(other));
         asked
-            .filter(|(path, _)| !path.contains("events/index"))
-            .collect::<Vec<_>>()
     };
     let plain = requests(&[]);
     for tags in [

@@ -232,8 +232,9 @@ fn whenever_the_case_changes_nothing_that_stays_an_ioc_is_retracted() {
 #[test]
 fn a_case_that_is_deleted_while_it_is_read_retracts_nothing() {
     let stage = Stage::exported(World::four(), 4);
-    // After the case was read, before its observables are.
-    let (report, _) = stage.export(3, delete);
+    (0..4).for_each(|n| stage.flag(&format!("host-{n}.example"), false));
+    // After the case was read, before it is asked what goes.
+    let (report, _) = stage.export(5, delete);
     assert_eq!(stage.retracted(), [""; 0], "{report:#}");
     let skipped = &full(&report)["ledger"]["retractions"]["skipped_by"];
     assert_eq!(skipped, &json!({"the case is not there any more": 4}));
@@ -255,8 +256,8 @@ fn what_is_flagged_again_while_the_export_runs_is_not_retracted() {
     stage.export(0, |_, _| ());
     assert_eq!(stage.retracted(), [""; 0]);
     stage.flag("host-0.example", false);
-    // The last two questions are whether the case is there, and whether the value is an IOC.
-    let (report, _) = stage.export(answers, flag_again);
+    // The last two questions, put at the same time, are whether the case is there, and whether the value is an IOC.
+    let (report, _) = stage.export(answers - 1, flag_again);
     assert_eq!(
         (
             stage.retracted(),

@@ -6,18 +6,19 @@ use super::desk::{Desk, changes, domain, failures};
 use crate::http_fake::{Fault, Nth, What};
 use crate::program::{counts, full, of};
 
-/// The questions in the order asked: the case, the page of its IOCs, their number.
-const CASE: Nth = Nth::Only(1);
-const PAGE: Nth = Nth::Only(2);
-const COUNT: Nth = Nth::Only(3);
+/// The first questions for the case and for the page of its IOCs, by what stands in their bodies.
+const CASE: &str = "\"shareCount\"";
+const PAGE: &str = "\"total\"";
+/// The question for the number of its IOCs, if that did not come with the page.
+const COUNT: &str = "\"count\"";
 
 /// Said of a case that is another organisation's.
 const NOT_OURS: &str = "not ours";
 
-fn answer(desk: &Desk, nth: Nth, body: &Value) {
+fn answer(desk: &Desk, on: &'static str, body: &Value) {
     desk.thehive.fault(Fault {
-        on: "/api/v1/query",
-        nth,
+        on,
+        nth: Nth::Only(1),
         what: What::Body(body.to_string()),
     });
 }
@@ -227,7 +228,10 @@ fn a_count_that_is_none_retracts_nothing() {
         let rule = "TheHive does not say how many IOC observables the case has";
         keeps(
             &Desk::four(),
-            |desk| answer(desk, COUNT, &number),
+            |desk| {
+                desk.thehive.world().without_totals = true;
+                answer(desk, COUNT, &number);
+            },
             nothing,
             rule,
         );
@@ -242,6 +246,7 @@ fn a_count_that_passes_costs_nothing() {
         desk.add_domains(4);
         desk.export();
         desk.flag(0, false);
+        desk.thehive.world().without_totals = true;
         answer(&desk, COUNT, &json!(number));
         let report = desk.export();
         assert_eq!(
@@ -306,7 +311,7 @@ fn an_emptied_case_is_too_much_at_once() {
 /// A page that is refused, or a case, stops the run before MISP is asked anything.
 #[test]
 fn half_a_case_is_not_exported() {
-    for nth in [CASE, PAGE] {
+    for on in [CASE, PAGE] {
         let desk = Desk::four();
         desk.add_domains(3);
         desk.export();
@@ -314,8 +319,8 @@ fn half_a_case_is_not_exported() {
         desk.flag(0, false);
         let refusal = What::Status(403, "{}".into(), "application/json");
         desk.thehive.fault(Fault {
-            on: "/api/v1/query",
-            nth,
+            on,
+            nth: Nth::Only(1),
             what: refusal,
         });
         let report = desk.export();

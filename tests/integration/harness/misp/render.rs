@@ -19,6 +19,9 @@ pub(crate) struct Shown {
     /// `warnings` of attributes that are on a warning list.
     pub(crate) warnings: bool,
     pub(crate) galaxies: bool,
+    pub(crate) reports: bool,
+    /// `ShadowAttribute` of the event.
+    pub(crate) proposals: bool,
 }
 
 impl Shown {
@@ -30,6 +33,8 @@ impl Shown {
         related: true,
         warnings: false,
         galaxies: true,
+        reports: true,
+        proposals: true,
     };
     /// The header only.
     pub(crate) const METADATA: Self = Self {
@@ -86,7 +91,9 @@ pub(crate) fn event(world: &World, user: &User, event: &Event, shown: Shown) -> 
             "Attribute".into(),
             attributes(world, user, event, shown, wanted),
         );
-        out.insert("ShadowAttribute".into(), super::proposals::new_ones(event));
+        if shown.proposals {
+            out.insert("ShadowAttribute".into(), super::proposals::new_ones(event));
+        }
     }
     if shown.related {
         out.insert("RelatedEvent".into(), or_empty(&event.related));
@@ -111,7 +118,9 @@ pub(crate) fn event(world: &World, user: &User, event: &Event, shown: Shown) -> 
                 .map(|one| object_in_event(world, user, event, one, shown))
                 .collect(),
         );
-        out.insert("EventReport".into(), or_empty(&event.reports));
+        if shown.reports {
+            out.insert("EventReport".into(), or_empty(&event.reports));
+        }
     }
     out.insert("CryptographicKey".into(), json!([]));
     let tags = event

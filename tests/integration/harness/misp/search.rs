@@ -43,6 +43,8 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
         related: true,
         warnings: truthy(&filters["includeWarninglistHits"]),
         galaxies: !truthy(&filters["excludeGalaxy"]),
+        reports: !truthy(&filters["noEventReports"]),
+        proposals: !truthy(&filters["noShadowAttributes"]),
     };
     let found: Vec<Value> = rows
         .iter()
@@ -238,6 +240,8 @@ pub(super) fn view(world: &World, ask: &Ask) -> Reply {
         related: ask.named("includeEventCorrelations") != Some("0"),
         warnings: ask.named("includeWarninglistHits") != Some("0"),
         galaxies: !ask.flag("excludeGalaxy"),
+        reports: !ask.flag("noEventReports"),
+        proposals: !ask.flag("noShadowAttributes"),
     };
     Reply::json(200, &render::event(world, &ask.user, event, shown))
 }

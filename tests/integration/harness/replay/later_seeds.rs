@@ -247,3 +247,29 @@ pub(super) fn published_event(world: &mut World) {
     event_1213(world);
     world.events.last_mut().expect("just seeded").published = true;
 }
+
+/// An event with an attribute that somebody deleted.
+pub(super) fn event_1972(world: &mut World) {
+    world.now = 1_796_080_699;
+    let uuid = "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5e90";
+    event(world, 1972, uuid, "a soft-deleted attribute");
+    for (id, uuid, value) in [
+        (
+            1_195_151,
+            "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5e91",
+            "deleted-590.example",
+        ),
+        (
+            1_195_152,
+            "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5e92",
+            "live-590.example",
+        ),
+    ] {
+        attribute(world, id, uuid, "domain", value);
+    }
+    let event = world.events.last_mut().expect("just seeded");
+    (event.org, event.orgc, event.distribution) = (1, 1, 1);
+    event.creator = "admin@admin.test".into();
+    (event.attributes[0].to_ids, event.attributes[0].deleted) = (false, true);
+    event.attribute_count = 1;
+}

@@ -119,7 +119,7 @@ pub(super) fn query(world: &World, who: &Who, body: &Value) -> Result<Reply, Ref
                 let wants = |list: &Vec<Value>| list.iter().any(|name| name == "total");
                 total = operation["extraData"]
                     .as_array()
-                    .is_some_and(wants)
+                    .is_some_and(|list| wants(list) && !world.without_totals)
                     .then_some(records.len());
                 Flow::Records(page(world, who, records, operation)?)
             }

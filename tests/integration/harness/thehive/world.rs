@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) zip_password: String,
     /// So many observables at the end are in no page, though they are counted.
     pub(crate) hide_from_pages: usize,
+    /// No page comes with the number of all that there are.
+    pub(crate) without_totals: bool,
     /// Which organisation has what, by the `_id` of a case or alert; what is not here is [`FIRST`]'s alone.
     pub(crate) owners: BTreeMap<String, Owner>,
     /// Organisations in which no user may do anything but look.
@@ -192,6 +194,7 @@ impl World {
             body_limit,
             zip_password: "malware".to_owned(),
             hide_from_pages: 0,
+            without_totals: false,
             owners: BTreeMap::new(),
             barred: Vec::new(),
             linked: Vec::new(),
