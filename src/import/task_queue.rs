@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(sizes(100, 50), [100]);
         assert_eq!(sizes(101, 50), [51, 50]);
         assert_eq!(sizes(175, 90), [88, 87]);
-        assert_eq!(sizes(400, 90), [100, 100, 100, 100]);
+        assert_eq!(sizes(400, 90), [67, 67, 67, 67, 67, 65]);
         assert_eq!(sizes(3, 5_000), [2, 1]);
         assert_eq!(sizes(600, 1), [500, 100]);
     }

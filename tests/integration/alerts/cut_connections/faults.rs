@@ -158,7 +158,7 @@ fn break_for_ever(stage: (Stage, Start)) {
 
 #[test]
 fn a_first_import_into_thehive_4_survives_faults_of_misp() {
-    break_once(Stage::first(Version::Four), With::Misp, 80);
+    break_once(Stage::first(Version::Four), With::Misp, 75);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn two_readers_survive_every_cut() {
     for with in [With::Misp, With::TheHive] {
         let (mut stage, start) = Stage::changed(Version::Five);
         stage.options["max_parallel"] = 2.into();
-        break_all((stage, start), with, (CUTS, Lasts::Once), 35);
+        break_all((stage, start), with, (CUTS, Lasts::Once), 30);
     }
 }
 

@@ -70,7 +70,7 @@ fn hold_each((_, start): (Stage, Start), misp: &[&'static str], thehive: &[(&'st
 
 const OF_MISP: [&str; 4] = [
     "/events/index",
-    "/events/view",
+    "/events/restSearch",
     "/attributes/restSearch",
     "/warninglists",
 ];
