@@ -16,14 +16,17 @@ use crate::config::connections::Connection;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
-use crate::misp::search::SearchCoverage;
+use crate::misp::search::{SearchCoverage, Sought};
 use crate::misp::wire::Event;
 use crate::report::ledger::{ItemCounts, ItemKind, Ledger, Verdict};
 use crate::report::{ConnectionReport, ConnectionReporter, EventRow, LookupSummary, ReportBody};
 use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::format_count;
-use crate::types::SearchValue;
+use crate::types::{RelatedValues, SearchValue};
 use hits::{EventHits, HitCollector};
+
+/// Ways in which events are related to a value that the message names.
+const TOLD_RELATIONS: usize = 3;
 
 /// What is looked up, the same on every connection.
 #[derive(Clone, Copy)]
@@ -36,10 +39,10 @@ pub struct LookupSetup<'a> {
     pub filters: &'a EventFilters,
     /// What an event without TLP is taken for.
     pub marks: &'a AlertOptions,
-    /// The observable's type.
-    pub data_type: &'a str,
-    /// Its data.
-    pub value: &'a str,
+    /// The value.
+    pub value: &'a SearchValue,
+    /// The values that are related to it; none if they are not wanted.
+    pub related: &'a RelatedValues,
 }
 
 /// Opens the part of a connection that a value is to be looked up on: not searched yet.
@@ -56,7 +59,7 @@ pub fn begin_report(value: &str, part: &ConnectionReporter) {
 }
 
 /// Looks a value up on one connection and writes into its part what was found. Gives the events
-/// that know it and that no filter hides.
+/// that know it and that no filter hides; what has only a related value knows it not.
 ///
 /// # Errors
 /// What stopped the search.
@@ -67,7 +70,10 @@ pub fn run(
 ) -> Result<Vec<(Uuid, Event)>> {
     let misp = filter_resolution::open_misp(connection, setup.network, setup.filters, part)?;
     let mut found = HitCollector::new(part);
-    let sought = SearchValue::new(setup.data_type, setup.value);
+    let sought = Sought {
+        value: setup.value,
+        related: setup.related,
+    };
 
     let searched = misp.search(&sought, &mut |hit| {
         ensure!(
@@ -136,8 +142,8 @@ struct LookupEvent {
 }
 
 impl LookupReport<'_> {
-    /// Those that are shown come first, of them those with an attribute for detection, and the
-    /// newest of each.
+    /// Those that are shown come first, of them those that have the value itself, those with an
+    /// attribute for detection, and the newest of each.
     fn report_events(
         &self,
         rows: Vec<(Uuid, Event)>,
@@ -158,37 +164,28 @@ impl LookupReport<'_> {
         }
 
         judged.sort_by_cached_key(|found| {
-            let (is_hidden, is_quiet) = (
-                found.verdict != Verdict::Unchanged,
-                found.known.ids_attributes == 0,
-            );
+            let known = &found.known;
+            let is_hidden = found.verdict != Verdict::Unchanged;
+            let is_quiet = match known.is_known() {
+                true => known.ids_attributes == 0,
+                false => known.ids_relations == 0,
+            };
             (
                 is_hidden,
+                !known.is_known(),
                 is_quiet,
                 std::cmp::Reverse(found.event.date.clone()),
                 found.uuid,
             )
         });
 
+        let in_part = self.in_part
+            || !events.is_empty()
+            || judged.iter().any(|found| is_failed(&found.verdict));
         self.part.update(|part| {
-            let shown = || {
-                judged
-                    .iter()
-                    .filter(|found| found.verdict == Verdict::Unchanged)
-            };
-
-            let events_with_ids = shown()
-                .filter(|found| found.known.ids_attributes > 0)
-                .count() as u64;
-            let events_differing = shown().filter(|found| !found.known.is_same).count() as u64;
-            let in_part = self.in_part
-                || !events.is_empty()
-                || judged.iter().any(|found| is_failed(&found.verdict));
             part.look_up = Some(LookupSummary {
-                searched: true,
                 in_part,
-                events_with_ids,
-                events_differing,
+                ..summarise_events(&judged)
             });
         });
 
@@ -233,6 +230,13 @@ impl LookupReport<'_> {
             verdict,
         } = judged;
 
+        self.record_relations(&known, &verdict);
+        if !known.is_known() {
+            let row = self.build_event_row(&uuid, &event, &known, &verdict);
+            self.part.show_event(row);
+            return None;
+        }
+
         let of_attributes = match &verdict {
             Verdict::Failed(_) => Verdict::Failed("its event could not be shown".to_owned()),
             other => other.clone(),
@@ -252,6 +256,24 @@ impl LookupReport<'_> {
         Some((uuid, event))
     }
 
+    /// Records the related attributes of an event, which share its fate.
+    fn record_relations(&self, known: &EventHits, verdict: &Verdict) {
+        let verdict = match verdict {
+            Verdict::Failed(_) => &Verdict::Failed("its event could not be shown".to_owned()),
+            other => other,
+        };
+        if known.relations > 0 {
+            self.part
+                .record(ItemKind::Relations, verdict, known.relations);
+        }
+        if *verdict == Verdict::Unchanged {
+            self.part.count_left_out(
+                "related matches",
+                known.relations.saturating_sub(known.related.len() as u64),
+            );
+        }
+    }
+
     fn build_event_row(
         &self,
         uuid: &Uuid,
@@ -260,7 +282,7 @@ impl LookupReport<'_> {
         verdict: &Verdict,
     ) -> EventRow {
         let matches = if *verdict == Verdict::Unchanged {
-            known.matches.clone()
+            [known.matches.clone(), known.related.clone()].concat()
         } else {
             Vec::new()
         };
@@ -270,8 +292,28 @@ impl LookupReport<'_> {
         EventRow {
             matches,
             ids_attributes: known.ids_attributes,
+            relations: known.relations,
             ..line
         }
+    }
+}
+
+/// What a summary counts of the events of a connection that was searched.
+fn summarise_events(judged: &[LookupEvent]) -> LookupSummary {
+    let count =
+        |is: &dyn Fn(&LookupEvent) -> bool| judged.iter().filter(|found| is(found)).count() as u64;
+    let is_shown = |found: &LookupEvent| found.verdict == Verdict::Unchanged;
+    let knows = |found: &LookupEvent| is_shown(found) && found.known.is_known();
+    let relates = |found: &LookupEvent| is_shown(found) && !found.known.is_known();
+
+    LookupSummary {
+        searched: true,
+        in_part: false,
+        events_with_ids: count(&|found| knows(found) && found.known.ids_attributes > 0),
+        events_differing: count(&|found| knows(found) && !found.known.is_same),
+        related_events: count(&|found| relates(found)),
+        related_events_with_ids: count(&|found| relates(found) && found.known.ids_relations > 0),
+        related_events_hidden: count(&|found| !found.known.is_known() && !is_shown(found)),
     }
 }
 
@@ -319,6 +361,8 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
             format_count(hidden, "more is hidden", "more are hidden")
         )),
     }
+
+    text.push_str(&describe_related(full, &asked));
 
     if unsearched > 0 {
         text.push_str(&format!(
@@ -390,6 +434,64 @@ fn describe_matches(asked: &[&ConnectionReport]) -> String {
     }
 }
 
+/// `; related: 2 events (1 with an IDS attribute): in 203.0.113.0/24, in 203.0.0.0/16`, or nothing.
+fn describe_related(full: &ReportBody, asked: &[&ConnectionReport]) -> String {
+    let sum = |count: fn(LookupSummary) -> u64| {
+        asked
+            .iter()
+            .filter_map(|part| part.look_up)
+            .map(count)
+            .sum::<u64>()
+    };
+    let events = sum(|summary| summary.related_events);
+    let with_ids = sum(|summary| summary.related_events_with_ids);
+    let hidden = sum(|summary| summary.related_events_hidden);
+    if events + hidden == 0 {
+        return String::new();
+    }
+
+    let remarks = [
+        (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute")),
+        (hidden > 0).then(|| format!("{hidden} more hidden by filters")),
+    ];
+    let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+    let remarks = if remarks.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", remarks.join(", "))
+    };
+    let ways = nearest_relations(full, TOLD_RELATIONS).join(", ");
+    let ways = if ways.is_empty() {
+        ways
+    } else {
+        format!(": {ways}")
+    };
+
+    format!(
+        "; related: {}{remarks}{ways}",
+        format_count(events, "event", "events")
+    )
+}
+
+/// The ways in which events are related to the value, the nearest first, each once. Events that have
+/// the value itself do not count.
+fn nearest_relations(full: &ReportBody, most: usize) -> Vec<String> {
+    let rows = full.connections.iter().flat_map(|part| &part.events);
+    let of_related = rows.filter(|row| row.attributes == Some(0));
+    let mut ways: Vec<(u8, &str)> = of_related
+        .flat_map(|row| &row.matches)
+        .filter(|found| !found.related.is_empty())
+        .map(|found| (found.distance, found.related.as_str()))
+        .collect();
+    ways.sort_unstable();
+    ways.dedup();
+
+    ways.into_iter()
+        .take(most)
+        .map(|(_, how)| how.to_owned())
+        .collect()
+}
+
 /// What became of the events that a click imported.
 fn summarise_imported(full: &ReportBody) -> String {
     let count = count_events(full, false);
@@ -439,7 +541,7 @@ fn is_failed(verdict: &Verdict) -> bool {
 /// How many events know the value, malicious if an attribute for detection does, suspicious if only
 /// others do; and how many more filters hide. As long as a connection was not searched, or not
 /// wholly, no number of events reads as a clean no: what was not searched has a label of its own,
-/// which is suspicious.
+/// which is suspicious. So has what is related to the value, which never reads as malicious.
 pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
     let events = count_events(full, true);
     let taxonomy = |level, predicate, value: String| Taxonomy {
@@ -484,10 +586,30 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
         .into_iter()
         .collect();
     taxonomies.extend(unsearched.map(|what| taxonomy(TaxonomyLevel::Suspicious, "Events", what)));
+    taxonomies.extend(related_taxonomy(full, &asked));
     taxonomies.extend(
         (events.skipped > 0)
             .then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())),
     );
 
     taxonomies
+}
+
+/// `Related: 2 (in 203.0.113.0/24)`.
+fn related_taxonomy(full: &ReportBody, asked: &[LookupSummary]) -> Option<Taxonomy> {
+    let events: u64 = asked.iter().map(|found| found.related_events).sum();
+    let has_ids = asked.iter().any(|found| found.related_events_with_ids > 0);
+    let level = if has_ids {
+        TaxonomyLevel::Suspicious
+    } else {
+        TaxonomyLevel::Info
+    };
+    let way = nearest_relations(full, 1).pop();
+
+    (events > 0).then(|| Taxonomy {
+        level,
+        namespace: "MISP",
+        predicate: "Related",
+        value: way.map_or_else(|| events.to_string(), |way| format!("{events} ({way})")),
+    })
 }

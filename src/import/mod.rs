@@ -55,6 +55,7 @@ use crate::report::{ConnectionReporter, ReportBody, RunReport};
 use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::format_count;
 use crate::time::DAY;
+use crate::types::{RelatedValues, SearchValue};
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use attribute_filter::AttributeFilters;
@@ -108,9 +109,19 @@ pub struct Config {
     /// reported as not searched. 0 for as long as the run may take.
     #[serde(default = "sixty")]
     pub look_up_seconds: u64,
+    /// Look also for what is related to a value: the networks that hold an address, the parent
+    /// domains of a name, the host of a URL and the URL without its query, the domain of a mail
+    /// address, a registry key with the other name of its hive. Such a hit is marked, and never
+    /// counts as one of the value itself. It takes up to three requests more.
+    #[serde(default = "yes")]
+    pub lookup_related: bool,
     /// The limits in time.
     #[serde(flatten)]
     pub limits: TimeLimits,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn sixty() -> u64 {
@@ -615,13 +626,18 @@ impl<'a> ImportRun<'a> {
             0 => of_run,
             seconds => of_run.limited_to(Duration::from_secs(seconds)),
         };
+        let sought = SearchValue::new(&self.job.data_type, value);
+        let related = match config.lookup_related {
+            true => RelatedValues::new(&self.job.data_type, value),
+            false => RelatedValues::default(),
+        };
         let setup = LookupSetup {
             network: &self.network.with_clock(clock),
             ids: self.ids,
             filters: &config.filters,
             marks: &config.marks,
-            data_type: &self.job.data_type,
-            value,
+            value: &sought,
+            related: &related,
         };
 
         let found = lookup::run(&setup, connection, part).map_err(|error| {

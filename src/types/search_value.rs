@@ -101,6 +101,20 @@ impl SearchValue {
         sought
     }
 
+    /// One that is any of several values, as the hashes of a file are.
+    pub fn any_of(values: impl IntoIterator<Item = Self>) -> Self {
+        values.into_iter().fold(Self::default(), |mut all, one| {
+            all.spellings.extend(one.spellings);
+            all.numbers.extend(one.numbers);
+            all.rewritten.extend(one.rewritten);
+            all.keys.extend(one.keys);
+            all.is_number |= one.is_number;
+            all.usual = all.usual.or(one.usual);
+            all.rows.extend(one.rows);
+            all
+        })
+    }
+
     /// Adds how MISP stores the value as this type; `is_meant` if the analyst means the type.
     fn add_stored_spelling(&mut self, row: &'static MispType, given: &str, is_meant: bool) {
         let Some(stored) = stored_spelling(row, given, is_meant) else {

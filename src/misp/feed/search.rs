@@ -12,16 +12,17 @@ use uuid::Uuid;
 use super::{Feed, HASHES, is_missing, md5_hex, read_pieces};
 use crate::http::ReadError;
 use crate::json::Element;
-use crate::misp::search::{Hit, SearchCoverage};
-use crate::misp::wire::{Attribute, EventPart};
+use crate::misp::search::{Hit, SearchCoverage, Sought};
+use crate::misp::wire::{Attribute, EventPart, Sightings};
 use crate::misp::{IndexEntry, Window};
 use crate::text::format_count;
-use crate::types::SearchValue;
 
 /// Events that are read for one value, in a folder.
 const MOST: usize = 5_000;
 /// The same on the web, beside those that `hashes.csv` points at: each is a request.
 const MOST_OF_WEB: usize = 100;
+/// Events that are read since they have a related value, as `hashes.csv` says.
+const MOST_RELATED: usize = 100;
 /// Bytes that are read of events that `hashes.csv` does not point at.
 const MOST_BYTES: u64 = 256 << 20;
 /// What is named of that which cannot be read.
@@ -40,18 +41,18 @@ impl Feed {
     /// That `hashes.csv` cannot be read; or the handler's own error.
     pub fn search(
         &self,
-        sought: &SearchValue,
+        sought: &Sought<'_>,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<SearchCoverage> {
-        let asked = sought.search_terms();
+        let asked = sought.value.search_terms();
         if asked.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
-        // The case that the producer chose has to be met.
-        let cases = asked
-            .iter()
-            .flat_map(|one| [(*one).to_owned(), one.to_lowercase(), one.to_uppercase()]);
-        let hashes: HashSet<String> = cases.map(|one| md5_hex(&one)).collect();
+        let asked = asked.into_iter().map(str::to_owned);
+        let hashes = [
+            hash_spellings(asked),
+            hash_spellings(sought.related.search_terms()),
+        ];
         let index = match self.read_file_with(HASHES, |file| {
             Index::from_csv(BufReader::new(file), &hashes)
                 .map_err(|error| ReadError::Again(error.into()))
@@ -68,12 +69,13 @@ impl Feed {
             left: MOST_BYTES,
         };
 
-        let named = index
+        let (mut named, mut related) = index
             .as_ref()
-            .map(|index| index.events.clone())
+            .map(|index| (index.events.clone(), index.related.clone()))
             .unwrap_or_default();
+        related.retain(|event, _| !named.contains_key(event));
 
-        for (event, spelled) in &named {
+        for (event, spelled) in named.iter().chain(&related) {
             if let Err(error) = reading.search_event(event, spelled, on)? {
                 on(Hit::Unreadable {
                     event: *event,
@@ -82,6 +84,7 @@ impl Feed {
             }
         }
 
+        named.extend(related);
         let rest = reading.search_rest(&named, on)?;
         if reading.more > 0 {
             reading
@@ -91,6 +94,14 @@ impl Feed {
 
         Ok(search_coverage(index.as_ref(), rest, reading.flaws))
     }
+}
+
+/// The hashes of values. The case that the producer chose has to be met.
+fn hash_spellings(values: impl IntoIterator<Item = String>) -> HashSet<String> {
+    let cases = values
+        .into_iter()
+        .flat_map(|value| [value.to_lowercase(), value.to_uppercase(), value]);
+    cases.map(|value| md5_hex(&value)).collect()
 }
 
 /// What became of the events that `hashes.csv` does not point at.
@@ -103,7 +114,7 @@ enum Rest {
 
 /// What was searched, of all. Where every event was read, nothing that the index says matters.
 fn search_coverage(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> SearchCoverage {
-    let found = index.is_some_and(|index| !index.events.is_empty());
+    let found = index.is_some_and(|index| !index.events.is_empty() || !index.related.is_empty());
     let of_index = match index {
         None => Err(format!("not searchable: the feed has no {HASHES}")),
         Some(index) => index.describe_flaw().map_or(Ok(()), Err),
@@ -133,7 +144,7 @@ fn search_coverage(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> Sea
 /// A feed while its events are read for a value.
 struct Reading<'a> {
     feed: &'a Feed,
-    sought: &'a SearchValue,
+    sought: &'a Sought<'a>,
     /// What could not be understood, the first of it.
     flaws: Vec<String>,
     /// How much more there is of it.
@@ -223,23 +234,15 @@ impl Reading<'_> {
             let mut counting = Counting { file, left };
 
             read_pieces(&mut counting, event, &mut |piece| {
-                for attribute in into_attributes(piece, &mut bad) {
-                    let Some(likeness) =
-                        sought.compare_attribute(&attribute.kind, &attribute.value)
-                    else {
+                for mut attribute in into_attributes(piece, &mut bad) {
+                    // A feed carries none that could be relied on.
+                    attribute.sightings = Sightings::default();
+                    let Some(hit) = Hit::from_attribute(*event, attribute, sought) else {
                         continue;
                     };
 
                     is_untouched = false;
-                    let attribute = Box::new(attribute);
-                    let handled = on(Hit::Attribute {
-                        event: *event,
-                        attribute,
-                        likeness,
-                        sightings: 0,
-                    });
-
-                    if let Err(error) = handled {
+                    if let Err(error) = on(hit) {
                         stopped = Some(error);
                         bail!("stopped");
                     }
@@ -317,6 +320,8 @@ fn into_attributes(piece: EventPart, bad: &mut u64) -> Vec<Attribute> {
 struct Index {
     /// The events that their lines name, as the file spells them.
     events: BTreeMap<Uuid, String>,
+    /// Those that name only events with a related value, of them.
+    related: BTreeMap<Uuid, String>,
     /// Lines that name further events.
     beyond: u64,
     /// Lines, and those of them that are not the md5 of a value and an event's uuid.
@@ -327,7 +332,8 @@ struct Index {
 }
 
 impl Index {
-    fn from_csv(file: impl BufRead, hashes: &HashSet<String>) -> io::Result<Self> {
+    /// `hashes` are those of the value, and of what is related to it.
+    fn from_csv(file: impl BufRead, hashes: &[HashSet<String>; 2]) -> io::Result<Self> {
         let (mut index, mut file) = (Self::default(), file.take(LARGEST));
         let mut line = Vec::new();
 
@@ -357,18 +363,24 @@ impl Index {
         }
     }
 
-    fn add_line(&mut self, text: &str, hashes: &HashSet<String>) {
+    fn add_line(&mut self, text: &str, [hashes, related]: &[HashSet<String>; 2]) {
         self.lines += 1;
         let Some((hash, spelled, event)) = parse_line(text) else {
             self.unusable += 1;
             return;
         };
-        if !hashes.contains(&hash.to_ascii_lowercase()) || self.events.contains_key(&event) {
-            return;
-        }
-        if self.events.len() < MOST {
-            self.events.insert(event, spelled.to_owned());
+        let hash = hash.to_ascii_lowercase();
+        let (events, most) = if hashes.contains(&hash) {
+            (&mut self.events, MOST)
+        } else if related.contains(&hash) {
+            (&mut self.related, MOST_RELATED)
         } else {
+            return;
+        };
+
+        if events.len() < most {
+            events.entry(event).or_insert_with(|| spelled.to_owned());
+        } else if !events.contains_key(&event) {
             self.beyond += 1;
         }
     }
@@ -377,6 +389,7 @@ impl Index {
     fn describe_flaw(&self) -> Option<String> {
         let Self {
             events: _,
+            related: _,
             beyond,
             lines,
             unusable,
@@ -418,7 +431,11 @@ mod tests {
     use super::*;
 
     fn parse_index(text: &[u8]) -> Index {
-        Index::from_csv(text, &HashSet::from([md5_hex("evil.example")])).unwrap()
+        let hashes = [
+            HashSet::from([md5_hex("evil.example")]),
+            HashSet::from([md5_hex("example")]),
+        ];
+        Index::from_csv(text, &hashes).unwrap()
     }
 
     #[test]
