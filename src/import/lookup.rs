@@ -1,6 +1,7 @@
 //! A click: which events of a connection know a value, by the filters on events that do not look at
 //! age or size. Nothing is written.
 
+mod file;
 mod hits;
 
 use anyhow::{Result, ensure};
@@ -23,6 +24,7 @@ use crate::report::{ConnectionReport, ConnectionReporter, EventRow, LookupSummar
 use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::format_count;
 use crate::types::{RelatedValues, SearchValue};
+pub use file::SoughtFile;
 use hits::{EventHits, HitCollector};
 
 /// Ways in which events are related to a value that the message names.

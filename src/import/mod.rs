@@ -61,7 +61,7 @@ use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use attribute_filter::AttributeFilters;
 use command::{Command, Commands, EventRef, Parameters, Request};
 use event_filter::EventFilters;
-use lookup::LookupSetup;
+use lookup::{LookupSetup, SoughtFile};
 use mapping::AlertOptions;
 use options::{Attachments, Destination, Settings};
 use ordering::Sequencer;
@@ -157,6 +157,7 @@ impl Worker for Import {
         "uri_path",
         "user-agent",
         "hash",
+        "file",
         "filename",
         "mail",
         "mail-subject",
@@ -217,6 +218,10 @@ impl Worker for Import {
         let network = session.open_network(&config.limits);
 
         let is_click = matches!(command.asked, Request::Value(_));
+        let file = match is_click && job.file.is_some() {
+            true => Some(SoughtFile::read(job)?),
+            false => None,
+        };
         let dry_run = config.settings.dry_run || parameters.dry_run;
         let (opened, no_target) = open_if_needed(&importing, is_click, || {
             open_targets(session, config, dry_run, &network)
@@ -235,6 +240,7 @@ impl Worker for Import {
             no_target,
             dry_run,
             command: &command,
+            file: file.as_ref(),
         };
 
         let items = counted_items(&importing, is_click);
@@ -461,6 +467,8 @@ struct ImportRun<'a> {
     no_target: Option<String>,
     dry_run: bool,
     command: &'a Command,
+    /// The file that is looked up, if it is one.
+    file: Option<&'a SoughtFile>,
 }
 
 impl<'a> ImportRun<'a> {
@@ -618,7 +626,7 @@ impl<'a> ImportRun<'a> {
         configured: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<()> {
-        lookup::begin_report(value, part);
+        lookup::begin_report(self.file.map_or(value, |file| &file.label), part);
         self.ensure_allowed(configured)?;
         let overrides::ConnectionConfig { connection, config } = configured;
         let (of_run, seconds) = (self.network.clock(), config.look_up_seconds);
@@ -626,10 +634,14 @@ impl<'a> ImportRun<'a> {
             0 => of_run,
             seconds => of_run.limited_to(Duration::from_secs(seconds)),
         };
-        let sought = SearchValue::new(&self.job.data_type, value);
-        let related = match config.lookup_related {
-            true => RelatedValues::new(&self.job.data_type, value),
-            false => RelatedValues::default(),
+        let data_type = &self.job.data_type;
+        let (sought, related) = match self.file {
+            Some(file) => (file.to_search_value(), RelatedValues::default()),
+            None if config.lookup_related => (
+                SearchValue::new(data_type, value),
+                RelatedValues::new(data_type, value),
+            ),
+            None => (SearchValue::new(data_type, value), RelatedValues::default()),
         };
         let setup = LookupSetup {
             network: &self.network.with_clock(clock),

@@ -80,39 +80,55 @@ impl Network {
     }
 
     /// Patterns of SQL's `LIKE` for the networks that hold it and have bits that stand for hosts,
-    /// from `/8` (IPv6: `/16`) on. Each ends with `%`, without which MISP takes it for a value.
-    /// They begin with signs that all of these networks have in common, so that the database finds
-    /// them by its index; what else they fit is for the caller to see.
+    /// from `/8` (IPv6: `/16`) on. Each ends with `%`, without which MISP takes it for a value, and
+    /// begins with signs that all of these networks have in common, so that the database finds them
+    /// by its index. They are few, since it tries each on every value that begins so; what else
+    /// they fit is for the caller to see.
     pub fn holder_patterns(self) -> Vec<String> {
-        let beginnings: Vec<String> = match self.address {
-            IpAddr::V4(four) => four.octets().iter().take(3).map(u8::to_string).collect(),
+        // Lengths as a pattern has them, the least of them, and how many parts they have in common.
+        const FOUR: [(&str, u8, usize); 5] = [
+            ("8", 8, 1),
+            ("9", 9, 1),
+            ("1_", 10, 1),
+            ("2_", 20, 2),
+            ("", 24, 3),
+        ];
+        const SIX: [(&str, u8, usize); 5] = [
+            ("1_", 16, 1),
+            ("2_", 20, 1),
+            ("3_", 30, 1),
+            ("4_", 40, 2),
+            ("", 48, 3),
+        ];
+        let (parts, lengths, sign): (Vec<String>, _, _) = match self.address {
+            IpAddr::V4(four) => (
+                four.octets().iter().take(3).map(u8::to_string).collect(),
+                FOUR,
+                ".",
+            ),
             // No zeros: where they are left out is not known.
             IpAddr::V6(six) => {
                 let parts = six.segments().into_iter().take(3);
                 let known = parts.take_while(|part| *part != 0);
-                known.map(|part| format!("{part:x}")).collect()
+                (known.map(|part| format!("{part:x}")).collect(), SIX, ":")
             }
         };
-        let (sign, step): (_, u8) = match self.address {
-            IpAddr::V4(_) => (".", 8),
-            IpAddr::V6(_) => (":", 16),
-        };
-        let mut patterns = Vec::new();
-        let mut beginning = String::new();
+        if parts.is_empty() {
+            return vec![format!("{sign}{sign}%/%")];
+        }
 
-        for (place, part) in (1u8..).zip(&beginnings) {
-            beginning = format!("{beginning}{part}{sign}");
-            let is_last = usize::from(place) == beginnings.len();
-            if is_last && self.length >= step * place {
-                patterns.push(format!("{beginning}%/%"));
-            } else {
-                let lengths = step * place..(step * (place + 1)).min(self.length + 1);
-                patterns.extend(lengths.map(|length| format!("{beginning}%/{length}%")));
+        let mut patterns: Vec<String> = Vec::new();
+        for (length, least, common) in lengths {
+            if least > self.length {
+                break;
             }
+            let (known, is_known) = (parts.get(..common), parts.len() >= common);
+            let beginning = known.unwrap_or(&parts).join(sign);
+            // What is not known to begin so has every length.
+            let length = if is_known { length } else { "" };
+            patterns.push(format!("{beginning}{sign}%/{length}%"));
         }
-        if beginnings.is_empty() {
-            patterns.push(format!("{sign}{sign}%/%"));
-        }
+        patterns.dedup();
 
         patterns
     }
@@ -214,34 +230,60 @@ mod tests {
 
     #[test]
     fn patterns_begin_as_the_networks_do() {
-        let four = network("203.0.113.77").holder_patterns();
-        assert_eq!(four.len(), 17);
-        assert_eq!(
-            (four[0].as_str(), four[8].as_str()),
-            ("203.%/8%", "203.0.%/16%")
-        );
-        assert_eq!(four[16], "203.0.113.%/%");
-        assert_eq!(
-            network("10.1.0.0/9").holder_patterns(),
-            ["10.%/8%", "10.%/9%"]
-        );
-        assert_eq!(network("10.0.0.0/7").holder_patterns(), [""; 0]);
-        let six = network("2001:db8:1::5").holder_patterns();
-        assert_eq!(six.len(), 33);
-        assert_eq!(
-            (six[0].as_str(), six[32].as_str()),
-            ("2001:%/16%", "2001:db8:1:%/%")
-        );
-        assert_eq!(network("2001:0:1::5").holder_patterns(), ["2001:%/%"]);
-        assert_eq!(network("::5").holder_patterns(), ["::%/%"]);
+        for (text, patterns) in [
+            (
+                "203.0.113.77",
+                vec![
+                    "203.%/8%",
+                    "203.%/9%",
+                    "203.%/1_%",
+                    "203.0.%/2_%",
+                    "203.0.113.%/%",
+                ],
+            ),
+            ("10.1.0.0/9", vec!["10.%/8%", "10.%/9%"]),
+            ("10.0.0.0/7", vec![]),
+            (
+                "2001:db8:1::5",
+                vec![
+                    "2001:%/1_%",
+                    "2001:%/2_%",
+                    "2001:%/3_%",
+                    "2001:db8:%/4_%",
+                    "2001:db8:1:%/%",
+                ],
+            ),
+            (
+                "2001:db8::5",
+                vec![
+                    "2001:%/1_%",
+                    "2001:%/2_%",
+                    "2001:%/3_%",
+                    "2001:db8:%/4_%",
+                    "2001:db8:%/%",
+                ],
+            ),
+            (
+                "2001:0:1::5",
+                vec!["2001:%/1_%", "2001:%/2_%", "2001:%/3_%", "2001:%/%"],
+            ),
+            ("::5", vec!["::%/%"]),
+        ] {
+            assert_eq!(network(text).holder_patterns(), patterns, "{text}");
+        }
     }
 
-    /// SQL's `LIKE` with `%` alone.
+    /// SQL's `LIKE`.
     fn like(pattern: &str, text: &str) -> bool {
-        match pattern.split_once('%') {
-            None => pattern == text,
-            Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
-                (0..=text.len()).any(|at| text.get(at..).is_some_and(|text| like(rest, text)))
+        let mut signs = pattern.chars();
+        match signs.next() {
+            None => text.is_empty(),
+            Some('%') => (0..=text.len()).any(|at| {
+                text.get(at..)
+                    .is_some_and(|rest| like(signs.as_str(), rest))
+            }),
+            Some(sign) => text.chars().next().is_some_and(|first| {
+                (sign == '_' || sign == first) && like(signs.as_str(), &text[first.len_utf8()..])
             }),
         }
     }

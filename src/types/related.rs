@@ -407,12 +407,17 @@ mod tests {
         names
     }
 
-    /// SQL's `LIKE` with `%` alone.
+    /// SQL's `LIKE`.
     fn like(pattern: &str, text: &str) -> bool {
-        match pattern.split_once('%') {
-            None => pattern == text,
-            Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
-                (0..=text.len()).any(|at| text.get(at..).is_some_and(|text| like(rest, text)))
+        let mut signs = pattern.chars();
+        match signs.next() {
+            None => text.is_empty(),
+            Some('%') => (0..=text.len()).any(|at| {
+                text.get(at..)
+                    .is_some_and(|rest| like(signs.as_str(), rest))
+            }),
+            Some(sign) => text.chars().next().is_some_and(|first| {
+                (sign == '_' || sign == first) && like(signs.as_str(), &text[first.len_utf8()..])
             }),
         }
     }
