@@ -32,6 +32,8 @@ const HIVES: [(&str, &str); 5] = [
 pub struct RelatedValues {
     /// The address or network whose networks are sought.
     network: Option<Network>,
+    /// How MISP writes that, if it is the value itself: that is searched for elsewhere.
+    own: String,
     /// What the address itself is, where it is not what was looked up.
     address: Option<&'static str>,
     /// Names, as [`canonical_name`] writes them.
@@ -80,6 +82,7 @@ impl RelatedValues {
     pub fn is_empty(&self) -> bool {
         let Self {
             network,
+            own: _,
             address: _,
             names,
             written,
@@ -100,6 +103,7 @@ impl RelatedValues {
 
         let terms = networks.chain(names).chain(written.map(str::to_owned));
         terms
+            .filter(|term| *term != self.own)
             .filter(|term| !equality_key(term).is_empty() && known.insert(term.clone()))
             .collect()
     }
@@ -175,7 +179,10 @@ impl RelatedValues {
             Network::parse(pair.split_once('|')?.0)
         };
 
-        if let Some(network) = Network::parse(&bare).or_else(without_port) {
+        if let Some(network) = Network::parse(&bare) {
+            self.network = Some(network);
+            self.own = normalise("ip-dst", &bare);
+        } else if let Some(network) = without_port() {
             self.network = Some(network);
         } else if is_url || bare.contains("://") {
             self.add_url(given);
@@ -473,6 +480,34 @@ mod tests {
             ("a..example.org", vec!["example.org"]),
         ] {
             assert_eq!(names("domain", name), parents, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_value_itself_is_not_asked_for_once_more() {
+        for (data_type, data, own) in [
+            ("ip", "203.0.113.77", "203.0.113.77"),
+            ("ip", "2001:DB8::0:1", "2001:db8::1"),
+            ("ip", "203.0.113.0/24", "203.0.113.0/24"),
+            ("domain", "www.example.org", "www.example.org"),
+            ("url", "http://example.org/a?b", "http://example.org/a?b"),
+            ("registry", "HKLM\\a", "HKLM\\a"),
+        ] {
+            let terms = RelatedValues::new(data_type, data).search_terms();
+            assert!(
+                !terms.is_empty() && !terms.contains(&own.to_owned()),
+                "{terms:?}"
+            );
+        }
+        // These are others.
+        for (data_type, data, other) in [
+            ("ip", "::ffff:192.0.2.1", "192.0.2.1"),
+            ("url", "http://192.0.2.1/", "192.0.2.1"),
+            ("ip", "203.0.113.77/24", "203.0.113.0/24"),
+            ("mail", "a@example.org", "example.org"),
+        ] {
+            let terms = RelatedValues::new(data_type, data).search_terms();
+            assert!(terms.contains(&other.to_owned()), "{terms:?}");
         }
     }
 

@@ -57,9 +57,7 @@ impl Server {
                     Some(Hit::Related { .. }) | None => Ok(()),
                     Some(hit) => on(hit),
                 })?;
-            let withheld = self.describe_withheld(&asked, &rows)?;
-            let of_value =
-                withheld.map(|what| format!("{what}; look for the value in MISP itself"));
+            let of_value = self.describe_withheld(&asked, &rows, "the value")?;
 
             let of_related = related.and_then(|related| {
                 let found = related.join().unwrap_or_else(|_| bail!("it broke off"));
@@ -92,17 +90,22 @@ impl Server {
         })?;
         let unread = match rows.is_cut {
             true => Some(format!(
-                "only {} of what is related to the value was looked at",
+                "only {} with a related value were looked at",
                 format_count(rows.came as u64, "attribute", "attributes")
             )),
-            false => self.describe_withheld(&asked, &rows)?,
+            false => self.describe_withheld(&asked, &rows, "a related value")?,
         };
 
         Ok((hits, unread))
     }
 
     /// What MISP's allowed list keeps out of a search.
-    fn describe_withheld(&self, asked: &[String], rows: &Rows) -> Result<Option<String>> {
+    fn describe_withheld(
+        &self,
+        asked: &[String],
+        rows: &Rows,
+        what: &str,
+    ) -> Result<Option<String>> {
         let withheld = match (rows.came, rows.withheld) {
             (0, 0) => self.count_withheld_values(asked)?,
             (_, withheld) => withheld,
@@ -110,8 +113,8 @@ impl Server {
 
         Ok((withheld > 0).then(|| {
             format!(
-                "{}: MISP's allowed list (its page Administration, Allowedlist) keeps it out of \
-                 every search",
+                "{} with {what}: MISP's allowed list (its page Administration, Allowedlist) keeps \
+                 it out of every search; look for it in MISP itself",
                 format_count(
                     withheld as u64,
                     "attribute is not shown",
@@ -205,7 +208,7 @@ fn hand_over_related(
     match found {
         Ok((hits, unread)) => {
             hits.into_iter().try_for_each(on)?;
-            Ok(unread.map(|what| format!("related values: {what}")))
+            Ok(unread)
         }
         Err(error) => Ok(Some(format!("related values were not searched: {error:#}"))),
     }
@@ -254,4 +257,23 @@ fn to_hit(row: Element<Attribute>, sought: &Sought<'_>) -> Option<Hit> {
     };
 
     Hit::from_attribute(event, attribute, sought)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_for_related_values_that_fails_stops_no_look_up_and_is_told() {
+        let mut nothing = |_: Hit| Ok(());
+        let told = hand_over_related(Err(anyhow::anyhow!("it is down")), &mut nothing).unwrap();
+        assert_eq!(
+            told.as_deref(),
+            Some("related values were not searched: it is down")
+        );
+        assert_eq!(
+            hand_over_related(Ok((Vec::new(), None)), &mut nothing).unwrap(),
+            None
+        );
+    }
 }

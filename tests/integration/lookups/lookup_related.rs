@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::clicks::{events, message, paths, run, taxonomies, taxonomy, warnings};
 use crate::desk::md5;
-use crate::http_fake::{Fault, Nth, What};
 use crate::misp::{Attribute, Event, Fake, World, key};
 use crate::program::{counts, full, of};
 
@@ -240,7 +239,7 @@ fn filters_hide_related_events_and_nothing_is_imported_of_them() {
     assert_eq!(full(&report)["connections"].as_array().unwrap().len(), 1);
 }
 
-/// The one search that names `%` is the one for related values.
+/// The searches for related values.
 fn related_searches(misp: &Fake) -> Vec<Value> {
     let bodies = misp.requests().into_iter().map(|request| request.body);
     bodies
@@ -259,7 +258,7 @@ fn networks_are_asked_for_by_one_list() {
         .iter()
         .filter(|one| one.as_str().unwrap().ends_with('%'))
         .collect();
-    assert_eq!((asked.len(), patterns.len()), (39, 5), "{asked:?}");
+    assert_eq!((asked.len(), patterns.len()), (38, 5), "{asked:?}");
 }
 
 #[test]
@@ -283,7 +282,7 @@ fn many_related_hits_crowd_out_nothing_and_are_told() {
         "1 event knows 203.0.113.77 on 1 connection; 1 of 1 connections could be searched in part only"
     );
     assert!(
-        warnings(&report).contains("related values: only 2000 attributes of what is related"),
+        warnings(&report).contains("only 2000 attributes with a related value were looked at"),
         "{}",
         warnings(&report)
     );
@@ -299,26 +298,6 @@ fn many_related_hits_crowd_out_nothing_and_are_told() {
 }
 
 #[test]
-fn a_related_search_that_fails_leaves_the_answer_and_is_told() {
-    let misp = Fake::start(world(&[
-        ("domain", "www.example.org"),
-        ("domain", "example.org"),
-    ]));
-    // The search for the value is short and comes; the other one has an element that is none.
-    misp.fault(Fault {
-        on: "/attributes/restSearch",
-        nth: Nth::Always,
-        what: What::Body(json!({"response": {"Attribute": [7]}}).to_string()),
-    });
-    let report = look_up(&misp, "domain", "www.example.org");
-    assert!(
-        message(&report).contains("could be searched in part only"),
-        "{}",
-        message(&report)
-    );
-}
-
-#[test]
 fn what_the_allowed_list_withholds_of_related_values_is_told() {
     let mut world = world(&[("domain", "example.org")]);
     world.allowed_list.push("example.org".into());
@@ -330,7 +309,8 @@ fn what_the_allowed_list_withholds_of_related_values_is_told() {
         message(&report)
     );
     assert!(
-        warnings(&report).contains("related values: 1 attribute is not shown: MISP's allowed list"),
+        warnings(&report)
+            .contains("1 attribute is not shown with a related value: MISP's allowed list"),
         "{}",
         warnings(&report)
     );
