@@ -90,7 +90,7 @@ impl Server {
         })?;
         let unread = match rows.is_cut {
             true => Some(format!(
-                "only {} with a related value were looked at",
+                "only {} that may have a related value were looked at",
                 format_count(rows.came as u64, "attribute", "attributes")
             )),
             false => self.describe_withheld(&asked, &rows, "a related value")?,
