@@ -157,7 +157,14 @@ pub struct Job {
     pub is_click: bool,
     /// The job folder, if it has one.
     pub folder: Option<PathBuf>,
+    /// The file that it carries, by its name in `input` of the job folder, where the data is a
+    /// file; `data` is what it was called.
+    pub file: Option<String>,
 }
+
+/// The data type of a job that carries a file in place of a text
+/// (`fixtures/jobs/analyzer_file_cortex41.json`).
+pub const FILE: &str = "file";
 
 impl Job {
     /// Takes a job apart. The first missing part is named in the words of cortexutils, which
@@ -175,8 +182,22 @@ impl Job {
         let data_type = take_data_type(&mut job, data_types)?;
         let is_without_message = job.get("message").is_some_and(|message| message == "");
 
+        let (data, file) = match data_type.as_str() {
+            FILE => {
+                let file = take_member(&mut job, "file").and_then(into_text);
+                let file = file.context("the job carries no file: its \"file\" names none")?;
+                let name = take_member(&mut job, "filename").and_then(into_text);
+                (name.unwrap_or_default().into(), Some(file))
+            }
+            _ => {
+                let data = take_member(&mut job, "data");
+                (data.context("Missing data field")?, None)
+            }
+        };
+
         let mut new = Self {
-            data: take_member(&mut job, "data").context("Missing data field")?,
+            data,
+            file,
             tlp: take_marking(&mut job, "tlp")?,
             pap: take_marking(&mut job, "pap")?,
             parameters: take_object(&mut job, "parameters")?,
@@ -194,6 +215,30 @@ impl Job {
             is_without_message && new.parameters.is_empty() && (new.tlp, new.pap) == (0, 0);
         new.is_click = is_of_thehive || is_of_misp;
         Ok(new)
+    }
+
+    /// Opens the file that it carries.
+    ///
+    /// # Errors
+    /// That there is none, or what is wrong with its name.
+    pub fn open_file(&self) -> Result<File> {
+        let name = self.file.as_deref().context("the job carries no file")?;
+        let folder = self.folder.as_deref().with_context(
+            || "the job carries a file, and came without a job folder, in which the file would be",
+        )?;
+        let mut parts = Path::new(name).components();
+        let is_plain = matches!(
+            (parts.next(), parts.next()),
+            (Some(std::path::Component::Normal(_)), None)
+        );
+        ensure!(is_plain, "the job's \"file\" is no name of a file");
+
+        let path = folder.join("input").join(name);
+        let reading = || format!("reading the file that the job carries, {}", path.display());
+        // A pipe is not opened: that would wait for whoever writes into it.
+        let is_file = path.metadata().with_context(reading)?.is_file();
+        ensure!(is_file, "{}: it is no regular file", reading());
+        File::open(&path).with_context(reading)
     }
 
     /// The same job, in the folder that it came from.
@@ -415,6 +460,13 @@ fn take_data_type(job: &mut Value, supported: &[&str]) -> Result<String> {
         supported.join(", ")
     );
     Ok(data_type)
+}
+
+fn into_text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
 }
 
 fn take_object(job: &mut Value, name: &str) -> Result<Map<String, Value>> {

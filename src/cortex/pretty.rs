@@ -68,6 +68,7 @@ struct Event {
     tlp: String,
     title: String,
     attributes: Option<u64>,
+    relations: u64,
     reason: Option<String>,
     matches: Vec<Match>,
 }
@@ -79,6 +80,7 @@ struct Match {
     attribute: String,
     value: String,
     differs: String,
+    related: String,
     tags: Vec<String>,
     sightings: u64,
 }
@@ -214,7 +216,13 @@ fn render_event(event: &Event, is_look_up: bool) -> String {
     let attributes = event.attributes.map_or(String::new(), |number| {
         format_count(number, one, several) + "  "
     });
+    let is_related = event.attributes == Some(0) && event.relations > 0;
+    let attributes = match event.relations {
+        0 => attributes,
+        number => format!("{attributes}{number} related  "),
+    };
     let verdict = match event.verdict.as_str() {
+        "unchanged" if is_look_up && is_related => "related",
         "unchanged" if is_look_up => "found",
         "skipped" if is_look_up => "hidden",
         verdict => verdict,
@@ -232,10 +240,9 @@ fn render_event(event: &Event, is_look_up: bool) -> String {
 
 fn render_match(found: &Match) -> String {
     let mark = if found.to_ids { "IDS" } else { "   " };
-    let differs = match found.differs.as_str() {
-        "" => String::new(),
-        differs => format!(" [{differs}]"),
-    };
+    let remarks = [&found.differs, &found.related].into_iter();
+    let remarks = remarks.filter(|remark| !remark.is_empty());
+    let differs: String = remarks.map(|remark| format!(" [{remark}]")).collect();
 
     format!(
         "  {mark} {}  {}{differs}  {}  {}",

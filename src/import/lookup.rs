@@ -1,9 +1,8 @@
 //! A click: which events of a connection know a value, by the filters on events that do not look at
 //! age or size. Nothing is written.
 
+mod file;
 mod hits;
-
-use std::cmp::Reverse;
 
 use anyhow::{Result, ensure};
 use uuid::Uuid;
@@ -18,15 +17,18 @@ use crate::config::connections::Connection;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
-use crate::misp::search::SearchCoverage;
+use crate::misp::search::{SearchCoverage, Sought};
 use crate::misp::wire::Event;
 use crate::report::ledger::{ItemCounts, ItemKind, Ledger, Verdict};
-use crate::report::{
-    ConnectionReporter, EventRow, LookupSummary, ReportBody, Taxonomy, TaxonomyLevel,
-};
+use crate::report::{ConnectionReport, ConnectionReporter, EventRow, LookupSummary, ReportBody};
+use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::format_count;
-use crate::types::SearchValue;
+use crate::types::{RelatedValues, SearchValue};
+pub use file::SoughtFile;
 use hits::{EventHits, HitCollector};
+
+/// Ways in which events are related to a value that the message names.
+const TOLD_RELATIONS: usize = 3;
 
 /// What is looked up, the same on every connection.
 #[derive(Clone, Copy)]
@@ -39,10 +41,10 @@ pub struct LookupSetup<'a> {
     pub filters: &'a EventFilters,
     /// What an event without TLP is taken for.
     pub marks: &'a AlertOptions,
-    /// The observable's type.
-    pub data_type: &'a str,
-    /// Its data.
-    pub value: &'a str,
+    /// The value.
+    pub value: &'a SearchValue,
+    /// The values that are related to it; none if they are not wanted.
+    pub related: &'a RelatedValues,
 }
 
 /// Opens the part of a connection that a value is to be looked up on: not searched yet.
@@ -59,7 +61,7 @@ pub fn begin_report(value: &str, part: &ConnectionReporter) {
 }
 
 /// Looks a value up on one connection and writes into its part what was found. Gives the events
-/// that know it and that no filter hides.
+/// that know it and that no filter hides; what has only a related value knows it not.
 ///
 /// # Errors
 /// What stopped the search.
@@ -69,21 +71,24 @@ pub fn run(
     part: &ConnectionReporter,
 ) -> Result<Vec<(Uuid, Event)>> {
     let misp = filter_resolution::open_misp(connection, setup.network, setup.filters, part)?;
-    let mut hits = HitCollector::new(part);
-    let sought = SearchValue::new(setup.data_type, setup.value);
+    let mut found = HitCollector::new(part);
+    let sought = Sought {
+        value: setup.value,
+        related: setup.related,
+    };
 
-    let coverage = misp.search(&sought, &mut |hit| {
+    let searched = misp.search(&sought, &mut |hit| {
         ensure!(
             !setup.network.clock().is_over(),
             "the search did not end in time"
         );
-        hits.add_hit(hit);
+        found.add_hit(hit);
         Ok(())
     })?;
 
-    let mut in_part = hits.is_incomplete();
+    let mut in_part = found.is_incomplete();
 
-    match coverage {
+    match searched {
         SearchCoverage::All => {}
         SearchCoverage::Part(why) => {
             in_part = true;
@@ -95,27 +100,30 @@ pub fn run(
         }
     }
 
-    let (events, heads) = hits.finish();
+    let (events, heads) = found.finish();
     let uuids: Vec<_> = events.keys().copied().collect();
     let rows = match &misp {
-        // A feed's manifest may say something else than the event's file, and the file decides.
+        // What stands in an event's file decides about it.
         Misp::Feed(_) => heads,
+        Misp::Server(_) if uuids.is_empty() => Vec::new(),
         Misp::Server(_) => misp.fetch_index_entries(&uuids)?,
     };
 
-    let report = LookupReport {
+    let names = filter_resolution::resolve_own_organisation(&misp, setup.filters)?;
+
+    let telling = LookupReport {
         setup,
         connection,
         part,
         misp: &misp,
-        names: filter_resolution::resolve_own_organisation(&misp, setup.filters)?,
+        names,
         in_part,
     };
 
-    Ok(report.report_events(rows, events))
+    Ok(telling.report_events(rows, events))
 }
 
-/// What the report says of the events of one connection.
+/// What is told of the events of one connection.
 struct LookupReport<'a> {
     setup: &'a LookupSetup<'a>,
     connection: &'a Connection,
@@ -135,32 +143,62 @@ struct LookupEvent {
     verdict: Verdict,
 }
 
-impl LookupEvent {
-    fn is_shown(&self) -> bool {
-        self.verdict == Verdict::Unchanged
-    }
-}
-
 impl LookupReport<'_> {
-    /// Puts the events into the report, and gives those that are shown.
+    /// Those that are shown come first, of them those that have the value itself, those with an
+    /// attribute for detection, and the newest of each.
     fn report_events(
         &self,
         rows: Vec<(Uuid, Event)>,
         mut events: hits::Events,
     ) -> Vec<(Uuid, Event)> {
-        let judged = self.judge_events(rows, &mut events);
-        let summary = self.summarise_search(&judged, !events.is_empty());
-        self.part.update(|part| part.look_up = Some(summary));
+        let mut judged: Vec<LookupEvent> = Vec::new();
 
-        let shown = judged
+        for (uuid, event) in rows {
+            if let Some(known) = events.remove(&uuid) {
+                let verdict = self.decide_verdict(&uuid, &event, &known);
+                judged.push(LookupEvent {
+                    uuid,
+                    event,
+                    known,
+                    verdict,
+                });
+            }
+        }
+
+        judged.sort_by_cached_key(|found| {
+            let known = &found.known;
+            let is_hidden = found.verdict != Verdict::Unchanged;
+            let is_quiet = match known.is_known() {
+                true => known.ids_attributes == 0,
+                false => known.ids_relations == 0,
+            };
+            (
+                is_hidden,
+                !known.is_known(),
+                is_quiet,
+                std::cmp::Reverse(found.event.date.clone()),
+                found.uuid,
+            )
+        });
+
+        let in_part = self.in_part
+            || !events.is_empty()
+            || judged.iter().any(|found| is_failed(&found.verdict));
+        self.part.update(|part| {
+            part.look_up = Some(LookupSummary {
+                in_part,
+                ..summarise_events(&judged)
+            });
+        });
+
+        let found: Vec<_> = judged
             .into_iter()
-            .filter_map(|judged| self.record_event(judged))
+            .filter_map(|found| self.record_event(found))
             .collect();
 
-        // These have the value, and yet nothing was said of the events themselves.
         for (uuid, known) in events {
-            let unlisted = || "an event that has the value is not in the list of events".to_owned();
-            let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(unlisted));
+            let missing = || "an event that has the value is not in the list of events".to_owned();
+            let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(missing));
             self.record_event(LookupEvent {
                 uuid,
                 event: Event::default(),
@@ -169,60 +207,7 @@ impl LookupReport<'_> {
             });
         }
 
-        shown
-    }
-
-    /// The events with their verdicts. Those that are shown come first, of them those with an
-    /// attribute for detection, and the newest of each. What has no row stays in `events`.
-    fn judge_events(
-        &self,
-        rows: Vec<(Uuid, Event)>,
-        events: &mut hits::Events,
-    ) -> Vec<LookupEvent> {
-        let mut judged: Vec<LookupEvent> = rows
-            .into_iter()
-            .filter_map(|(uuid, event)| {
-                let known = events.remove(&uuid)?;
-                let verdict = self.decide_verdict(&uuid, &event, &known);
-                Some(LookupEvent {
-                    uuid,
-                    event,
-                    known,
-                    verdict,
-                })
-            })
-            .collect();
-
-        judged.sort_by_cached_key(|judged| {
-            (
-                !judged.is_shown(),
-                judged.known.ids_attributes == 0,
-                Reverse(judged.event.date.clone()),
-                judged.uuid,
-            )
-        });
-
-        judged
-    }
-
-    fn summarise_search(&self, judged: &[LookupEvent], has_unlisted: bool) -> LookupSummary {
-        let count_shown = |is_counted: fn(&EventHits) -> bool| {
-            judged
-                .iter()
-                .filter(|judged| judged.is_shown() && is_counted(&judged.known))
-                .count() as u64
-        };
-
-        LookupSummary {
-            searched: true,
-            in_part: self.in_part
-                || has_unlisted
-                || judged
-                    .iter()
-                    .any(|judged| matches!(judged.verdict, Verdict::Failed(_))),
-            events_with_ids: count_shown(|known| known.ids_attributes > 0),
-            events_differing: count_shown(|known| !known.is_same),
-        }
+        found
     }
 
     fn decide_verdict(&self, uuid: &Uuid, event: &Event, known: &EventHits) -> Verdict {
@@ -247,17 +232,21 @@ impl LookupReport<'_> {
             verdict,
         } = judged;
 
-        let verdict_of_attributes = match &verdict {
+        self.record_relations(&known, &verdict);
+        if !known.is_known() {
+            let row = self.build_event_row(&uuid, &event, &known, &verdict);
+            self.part.show_event(row);
+            return None;
+        }
+
+        let of_attributes = match &verdict {
             Verdict::Failed(_) => Verdict::Failed("its event could not be shown".to_owned()),
             other => other.clone(),
         };
         let row = self.build_event_row(&uuid, &event, &known, &verdict);
         reporting::record_event(self.part, &verdict, row);
-        self.part.record(
-            ItemKind::Attributes,
-            &verdict_of_attributes,
-            known.attributes,
-        );
+        self.part
+            .record(ItemKind::Attributes, &of_attributes, known.attributes);
         if verdict != Verdict::Unchanged {
             return None;
         }
@@ -269,6 +258,24 @@ impl LookupReport<'_> {
         Some((uuid, event))
     }
 
+    /// Records the related attributes of an event, which share its fate.
+    fn record_relations(&self, known: &EventHits, verdict: &Verdict) {
+        let verdict = match verdict {
+            Verdict::Failed(_) => &Verdict::Failed("its event could not be shown".to_owned()),
+            other => other,
+        };
+        if known.relations > 0 {
+            self.part
+                .record(ItemKind::Relations, verdict, known.relations);
+        }
+        if *verdict == Verdict::Unchanged {
+            self.part.count_left_out(
+                "related matches",
+                known.relations.saturating_sub(known.related.len() as u64),
+            );
+        }
+    }
+
     fn build_event_row(
         &self,
         uuid: &Uuid,
@@ -277,21 +284,38 @@ impl LookupReport<'_> {
         verdict: &Verdict,
     ) -> EventRow {
         let matches = if *verdict == Verdict::Unchanged {
-            known.matches.clone()
+            [known.matches.clone(), known.related.clone()].concat()
         } else {
             Vec::new()
         };
 
+        let of = (self.part, self.connection, self.setup.marks);
+        let line = reporting::build_event_row(of, (event, uuid), verdict, Some(known.attributes));
         EventRow {
             matches,
             ids_attributes: known.ids_attributes,
-            ..reporting::build_event_row(
-                (self.part, self.connection, self.setup.marks),
-                (event, uuid),
-                verdict,
-                Some(known.attributes),
-            )
+            relations: known.relations,
+            ..line
         }
+    }
+}
+
+/// What a summary counts of the events of a connection that was searched.
+fn summarise_events(judged: &[LookupEvent]) -> LookupSummary {
+    let count =
+        |is: &dyn Fn(&LookupEvent) -> bool| judged.iter().filter(|found| is(found)).count() as u64;
+    let is_shown = |found: &LookupEvent| found.verdict == Verdict::Unchanged;
+    let knows = |found: &LookupEvent| is_shown(found) && found.known.is_known();
+    let relates = |found: &LookupEvent| is_shown(found) && !found.known.is_known();
+
+    LookupSummary {
+        searched: true,
+        in_part: false,
+        events_with_ids: count(&|found| knows(found) && found.known.ids_attributes > 0),
+        events_differing: count(&|found| knows(found) && !found.known.is_same),
+        related_events: count(&|found| relates(found)),
+        related_events_with_ids: count(&|found| relates(found) && found.known.ids_relations > 0),
+        related_events_hidden: count(&|found| !found.known.is_known() && !is_shown(found)),
     }
 }
 
@@ -304,8 +328,17 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
         value
     };
 
-    let totals = SearchTotals::new(full);
-    if totals.unsearched == totals.asked {
+    let asked: Vec<&ConnectionReport> = full
+        .connections
+        .iter()
+        .filter(|part| part.look_up.is_some())
+        .collect();
+
+    let searched = asked
+        .iter()
+        .filter(|part| is_searched(part.look_up))
+        .count();
+    if searched == 0 {
         return format!(
             "{value} was not looked up: no connection could be searched for it{}",
             hint(value)
@@ -313,22 +346,36 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
     }
 
     let events = count_events(full, true);
-    let mut text = describe_found(&events, &totals, value);
-    text.push_str(&describe_matches(&totals));
-    if events.unchanged > 0 && events.skipped > 0 {
-        text.push_str(&format!(
+    let unsearched = asked.len() - searched;
+    let in_part = asked
+        .iter()
+        .filter(|part| part.look_up.is_some_and(|found| found.in_part))
+        .count();
+    let all = asked.len();
+
+    let is_all_searched = unsearched + in_part == 0;
+    let mut text = describe_found(&events, &asked, is_all_searched, value);
+    text.push_str(&describe_matches(&asked));
+    match (events.unchanged, events.skipped) {
+        (_, 0) | (0, _) => {}
+        (_, hidden) => text.push_str(&format!(
             "; {} by filters",
-            format_count(events.skipped, "more is hidden", "more are hidden")
+            format_count(hidden, "more is hidden", "more are hidden")
+        )),
+    }
+
+    text.push_str(&describe_related(full, &asked));
+
+    if unsearched > 0 {
+        text.push_str(&format!(
+            "; {unsearched} of {all} connections could not be searched"
         ));
     }
 
-    for (number, how) in [
-        (totals.unsearched, "could not be searched"),
-        (totals.in_part, "could be searched in part only"),
-    ] {
-        if number > 0 {
-            text.push_str(&format!("; {number} of {} connections {how}", totals.asked));
-        }
+    if in_part > 0 {
+        text.push_str(&format!(
+            "; {in_part} of {all} connections could be searched in part only"
+        ));
     }
 
     if events.unchanged == 0 {
@@ -339,83 +386,112 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
     text
 }
 
-/// What was searched and found on all connections that a value was looked up on.
-#[derive(Default)]
-struct SearchTotals {
-    /// The connections.
-    asked: usize,
-    /// Those of them that could not be searched.
-    unsearched: usize,
-    /// Those of them that could be searched in part only.
-    in_part: usize,
-    /// Those of them that have an event which knows the value and is shown.
-    with_events: u64,
-    events_with_ids: u64,
-    events_differing: u64,
-}
-
-impl SearchTotals {
-    fn new(full: &ReportBody) -> Self {
-        let mut totals = Self::default();
-
-        for part in &full.connections {
-            let Some(look_up) = part.look_up else {
-                continue;
-            };
-            let events = part.ledger.count(ItemKind::Events).unchanged;
-            totals.asked += 1;
-            totals.unsearched += usize::from(!look_up.searched);
-            totals.in_part += usize::from(look_up.in_part);
-            totals.with_events += u64::from(events > 0);
-            totals.events_with_ids += look_up.events_with_ids;
-            totals.events_differing += look_up.events_differing;
-        }
-
-        totals
-    }
-
-    fn is_all_searched(&self) -> bool {
-        self.unsearched + self.in_part == 0
-    }
-}
-
 /// How many events know the value, and how many of the connections that were asked have one.
-fn describe_found(events: &ItemCounts, totals: &SearchTotals, value: &str) -> String {
+fn describe_found(
+    events: &ItemCounts,
+    asked: &[&ConnectionReport],
+    is_all_searched: bool,
+    value: &str,
+) -> String {
+    let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).unchanged > 0;
     match (events.unchanged, events.skipped) {
         // Where not all was searched, it is not known that no event has it.
-        (0, 0) if !totals.is_all_searched() => {
-            format!("no event that was looked at knows {value}")
-        }
+        (0, 0) if !is_all_searched => format!("no event that was looked at knows {value}"),
         (0, 0) => format!("no event knows {value}"),
         (0, 1) => format!("1 event that knows {value} is hidden by filters"),
         (0, hidden) => format!("{hidden} events that know {value} are hidden by filters"),
         (number, _) => format!(
             "{} {value} on {}",
             format_count(number, "event knows", "events know"),
-            format_count(totals.with_events, "connection", "connections")
+            format_count(
+                asked.iter().filter(knows).count() as u64,
+                "connection",
+                "connections"
+            )
         ),
     }
 }
 
 /// ` (2 with an IDS attribute)`, or nothing.
-fn describe_matches(totals: &SearchTotals) -> String {
-    let remarks: Vec<String> = [
-        (totals.events_with_ids, "with an IDS attribute"),
-        (
-            totals.events_differing,
-            "only in another case or as MISP's import rules write it",
-        ),
-    ]
-    .into_iter()
-    .filter(|(number, _)| *number > 0)
-    .map(|(number, remark)| format!("{number} {remark}"))
-    .collect();
+fn describe_matches(asked: &[&ConnectionReport]) -> String {
+    let sum = |count: fn(LookupSummary) -> u64| {
+        asked
+            .iter()
+            .filter_map(|part| part.look_up)
+            .map(count)
+            .sum::<u64>()
+    };
+
+    let with_ids = sum(|summary| summary.events_with_ids);
+    let differing = sum(|summary| summary.events_differing);
+    let with_ids = (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute"));
+    let differing = (differing > 0)
+        .then(|| format!("{differing} only in another case or as MISP's import rules write it"));
+    let remarks: Vec<String> = with_ids.into_iter().chain(differing).collect();
 
     if remarks.is_empty() {
         String::new()
     } else {
         format!(" ({})", remarks.join(", "))
     }
+}
+
+/// `; related: 2 events (1 with an IDS attribute): in 203.0.113.0/24, in 203.0.0.0/16`, or nothing.
+fn describe_related(full: &ReportBody, asked: &[&ConnectionReport]) -> String {
+    let sum = |count: fn(LookupSummary) -> u64| {
+        asked
+            .iter()
+            .filter_map(|part| part.look_up)
+            .map(count)
+            .sum::<u64>()
+    };
+    let events = sum(|summary| summary.related_events);
+    let with_ids = sum(|summary| summary.related_events_with_ids);
+    let hidden = sum(|summary| summary.related_events_hidden);
+    if events + hidden == 0 {
+        return String::new();
+    }
+
+    let remarks = [
+        (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute")),
+        (hidden > 0).then(|| format!("{hidden} more hidden by filters")),
+    ];
+    let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+    let remarks = if remarks.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", remarks.join(", "))
+    };
+    let ways = nearest_relations(full, TOLD_RELATIONS).join(", ");
+    let ways = if ways.is_empty() {
+        ways
+    } else {
+        format!(": {ways}")
+    };
+
+    format!(
+        "; related: {}{remarks}{ways}",
+        format_count(events, "event", "events")
+    )
+}
+
+/// The ways in which events are related to the value, the nearest first, each once. Events that have
+/// the value itself do not count.
+fn nearest_relations(full: &ReportBody, most: usize) -> Vec<String> {
+    let rows = full.connections.iter().flat_map(|part| &part.events);
+    let of_related = rows.filter(|row| row.attributes == Some(0));
+    let mut ways: Vec<(u8, &str)> = of_related
+        .flat_map(|row| &row.matches)
+        .filter(|found| !found.related.is_empty())
+        .map(|found| (found.distance, found.related.as_str()))
+        .collect();
+    ways.sort_unstable();
+    ways.dedup();
+
+    ways.into_iter()
+        .take(most)
+        .map(|(_, how)| how.to_owned())
+        .collect()
 }
 
 /// What became of the events that a click imported.
@@ -445,21 +521,29 @@ fn count_events(full: &ReportBody, is_look_up: bool) -> ItemCounts {
 
 /// What looks like a command and is none was looked up as a value; whoever wrote it should know.
 fn hint(value: &str) -> String {
-    let is_command_like = value
+    let is_like_one = value
         .get(..5)
-        .is_some_and(|start| start.eq_ignore_ascii_case("misp:"))
-        || value.contains("/events/view/");
-    if is_command_like {
+        .is_some_and(|start| start.eq_ignore_ascii_case("misp:"));
+    let is_like_one = is_like_one || value.contains("/events/view/");
+    if is_like_one {
         format!(". It is no command: commands are {COMMANDS}")
     } else {
         String::new()
     }
 }
 
+fn is_searched(look_up: Option<LookupSummary>) -> bool {
+    look_up.is_some_and(|found| found.searched)
+}
+
+fn is_failed(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Failed(_))
+}
+
 /// How many events know the value, malicious if an attribute for detection does, suspicious if only
 /// others do; and how many more filters hide. As long as a connection was not searched, or not
 /// wholly, no number of events reads as a clean no: what was not searched has a label of its own,
-/// which is suspicious.
+/// which is suspicious. So has what is related to the value, which never reads as malicious.
 pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
     let events = count_events(full, true);
     let taxonomy = |level, predicate, value: String| Taxonomy {
@@ -469,27 +553,65 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
         value,
     };
 
-    let totals = SearchTotals::new(full);
-    let all = totals.asked;
-    let unsearched = match (totals.unsearched, totals.in_part) {
+    let asked: Vec<LookupSummary> = full
+        .connections
+        .iter()
+        .filter_map(|part| part.look_up)
+        .collect();
+
+    let all = asked.len();
+    let (unsearched, in_part) = (
+        asked.iter().filter(|found| !found.searched).count(),
+        asked.iter().filter(|found| found.in_part).count(),
+    );
+    let unsearched = match (unsearched, in_part) {
         (number, _) if number == all => Some("not searched".to_owned()),
         (0, 0) => None,
         (0, number) => Some(format!("searched in part: {number} of {all}")),
         (number, _) => Some(format!("not searched: {number} of {all}")),
     };
 
-    let level = match (totals.events_with_ids, events.unchanged) {
-        (1.., _) => TaxonomyLevel::Malicious,
-        (0, 0) => TaxonomyLevel::Info,
-        (0, _) => TaxonomyLevel::Suspicious,
+    let has_ids = full
+        .connections
+        .iter()
+        .any(|part| part.look_up.is_some_and(|found| found.events_with_ids > 0));
+    let level = match (has_ids, events.unchanged) {
+        (true, _) => TaxonomyLevel::Malicious,
+        (false, 0) => TaxonomyLevel::Info,
+        (false, _) => TaxonomyLevel::Suspicious,
     };
 
-    let is_number_known = unsearched.is_none() || events.unchanged > 0;
-    let number = is_number_known.then(|| taxonomy(level, "Events", events.unchanged.to_string()));
-    let unsearched =
-        unsearched.map(|coverage| taxonomy(TaxonomyLevel::Suspicious, "Events", coverage));
-    let hidden = (events.skipped > 0)
-        .then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string()));
+    let number =
+        (unsearched.is_none() || events.unchanged > 0).then(|| events.unchanged.to_string());
+    let mut taxonomies: Vec<Taxonomy> = number
+        .map(|number| taxonomy(level, "Events", number))
+        .into_iter()
+        .collect();
+    taxonomies.extend(unsearched.map(|what| taxonomy(TaxonomyLevel::Suspicious, "Events", what)));
+    taxonomies.extend(related_taxonomy(full, &asked));
+    taxonomies.extend(
+        (events.skipped > 0)
+            .then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())),
+    );
 
-    [number, unsearched, hidden].into_iter().flatten().collect()
+    taxonomies
+}
+
+/// `Related: 2 (in 203.0.113.0/24)`.
+fn related_taxonomy(full: &ReportBody, asked: &[LookupSummary]) -> Option<Taxonomy> {
+    let events: u64 = asked.iter().map(|found| found.related_events).sum();
+    let has_ids = asked.iter().any(|found| found.related_events_with_ids > 0);
+    let level = if has_ids {
+        TaxonomyLevel::Suspicious
+    } else {
+        TaxonomyLevel::Info
+    };
+    let way = nearest_relations(full, 1).pop();
+
+    (events > 0).then(|| Taxonomy {
+        level,
+        namespace: "MISP",
+        predicate: "Related",
+        value: way.map_or_else(|| events.to_string(), |way| format!("{events} ({way})")),
+    })
 }

@@ -55,12 +55,13 @@ use crate::report::{ConnectionReporter, ReportBody, RunReport};
 use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::format_count;
 use crate::time::DAY;
+use crate::types::{RelatedValues, SearchValue};
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use attribute_filter::AttributeFilters;
 use command::{Command, Commands, EventRef, Parameters, Request};
 use event_filter::EventFilters;
-use lookup::LookupSetup;
+use lookup::{LookupSetup, SoughtFile};
 use mapping::AlertOptions;
 use options::{Attachments, Destination, Settings};
 use ordering::Sequencer;
@@ -108,9 +109,19 @@ pub struct Config {
     /// reported as not searched. 0 for as long as the run may take.
     #[serde(default = "sixty")]
     pub look_up_seconds: u64,
+    /// Look also for what is related to a value: the networks that hold an address, the parent
+    /// domains of a name, the host of a URL and the URL without its query, the domain of a mail
+    /// address, a registry key with the other name of its hive. Such a hit is marked, and never
+    /// counts as one of the value itself. It takes up to three requests more.
+    #[serde(default = "yes")]
+    pub lookup_related: bool,
     /// The limits in time.
     #[serde(flatten)]
     pub limits: TimeLimits,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn sixty() -> u64 {
@@ -146,6 +157,7 @@ impl Worker for Import {
         "uri_path",
         "user-agent",
         "hash",
+        "file",
         "filename",
         "mail",
         "mail-subject",
@@ -206,6 +218,10 @@ impl Worker for Import {
         let network = session.open_network(&config.limits);
 
         let is_click = matches!(command.asked, Request::Value(_));
+        let file = match is_click && job.file.is_some() {
+            true => Some(SoughtFile::read(job)?),
+            false => None,
+        };
         let dry_run = config.settings.dry_run || parameters.dry_run;
         let (opened, no_target) = open_if_needed(&importing, is_click, || {
             open_targets(session, config, dry_run, &network)
@@ -224,6 +240,7 @@ impl Worker for Import {
             no_target,
             dry_run,
             command: &command,
+            file: file.as_ref(),
         };
 
         let items = counted_items(&importing, is_click);
@@ -450,6 +467,8 @@ struct ImportRun<'a> {
     no_target: Option<String>,
     dry_run: bool,
     command: &'a Command,
+    /// The file that is looked up, if it is one.
+    file: Option<&'a SoughtFile>,
 }
 
 impl<'a> ImportRun<'a> {
@@ -611,7 +630,7 @@ impl<'a> ImportRun<'a> {
         configured: &ConnectionConfig,
         part: &ConnectionReporter,
     ) -> Result<()> {
-        lookup::begin_report(value, part);
+        lookup::begin_report(self.file.map_or(value, |file| &file.label), part);
         self.ensure_allowed(configured)?;
         let overrides::ConnectionConfig { connection, config } = configured;
         let (of_run, seconds) = (self.network.clock(), config.look_up_seconds);
@@ -619,13 +638,22 @@ impl<'a> ImportRun<'a> {
             0 => of_run,
             seconds => of_run.limited_to(Duration::from_secs(seconds)),
         };
+        let data_type = &self.job.data_type;
+        let (sought, related) = match self.file {
+            Some(file) => (file.to_search_value(), RelatedValues::default()),
+            None if config.lookup_related => (
+                SearchValue::new(data_type, value),
+                RelatedValues::new(data_type, value),
+            ),
+            None => (SearchValue::new(data_type, value), RelatedValues::default()),
+        };
         let setup = LookupSetup {
             network: &self.network.with_clock(clock),
             ids: self.ids,
             filters: &config.filters,
             marks: &config.marks,
-            data_type: &self.job.data_type,
-            value,
+            value: &sought,
+            related: &related,
         };
 
         let found = lookup::run(&setup, connection, part).map_err(|error| {

@@ -21,11 +21,11 @@ use crate::config::connections::{Connection, Target};
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::report::{ConnectionKind, ConnectionReporter};
-use crate::types::{MispCapabilities, SearchValue};
+use crate::types::MispCapabilities;
 use changes::{AttachmentSource, EventChanges};
 pub use chunks::{AttributeRow, Chunk, ParentObject};
 use feed::{Feed, Folder, Web};
-use search::{Hit, SearchCoverage};
+use search::{Hit, SearchCoverage, Sought};
 use server::Server;
 use tag_resolution::TagResolution;
 pub use wire::Report;
@@ -355,13 +355,14 @@ impl Misp {
         self.ask_server(|server| server.add_objects_to(&uuid, content))
     }
 
-    /// Searches for a value and hands over each attribute that has it, compared here once more.
+    /// Searches for a value and hands over each attribute that has it, or says something of it,
+    /// compared here once more.
     ///
     /// # Errors
     /// What stopped the search; or the handler's own error.
     pub fn search(
         &self,
-        sought: &SearchValue,
+        sought: &Sought<'_>,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<SearchCoverage> {
         match self {

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 /// What is counted: `events` and `attributes` for an import, `observables` for an export, with
 /// lines of their own for the files that are carried over themselves, the attributes that are
-/// wanted no more, sightings, and the observables that are taken out of an alert.
+/// wanted no more, sightings, the observables that are taken out of an alert, and what is related to
+/// a value that was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ItemKind {
@@ -32,6 +33,8 @@ pub enum ItemKind {
     Sightings,
     /// Observables of an alert that its event has no more.
     Removals,
+    /// MISP attributes that do not have the value that was looked up, and are related to it.
+    Relations,
 }
 
 impl ItemKind {
@@ -46,6 +49,7 @@ impl ItemKind {
             Self::Closings => "closings",
             Self::Sightings => "sightings",
             Self::Removals => "removals",
+            Self::Relations => "relations",
         }
     }
 }

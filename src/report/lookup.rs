@@ -18,9 +18,19 @@ pub struct LookupSummary {
     /// import rule makes it.
     #[serde(skip_serializing_if = "super::is_zero")]
     pub events_differing: u64,
+    /// Events found, hidden ones not counted, that do not have the value, and have one that is
+    /// related to it: they count in none of the other numbers.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub related_events: u64,
+    /// Those of them in which a related attribute is meant for detection.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub related_events_with_ids: u64,
+    /// Events with a related value that filters hide.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub related_events_hidden: u64,
 }
 
-/// An attribute that has the value that was looked up.
+/// An attribute that has the value that was looked up, or one that is related to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Match {
     /// The attribute's uuid.
@@ -34,6 +44,14 @@ pub struct Match {
     /// MISP's rules make it of the value.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub differs: &'static str,
+    /// How it is related to what was looked up, if it does not have that value itself: `in
+    /// 203.0.113.0/24`, `parent domain example.org`, `host of the URL`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub related: String,
+    /// How far it is from the value.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub distance: u8,
     /// True if it is meant for detection.
     pub to_ids: bool,
     /// Its tags, the first of them.

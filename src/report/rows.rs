@@ -68,8 +68,12 @@ pub struct EventRow {
     #[serde(skip)]
     #[schemars(skip)]
     pub changed_fields: String,
-    /// Where a value was looked up: the first of the attributes that have it, of events that are
-    /// not hidden.
+    /// Where a value was looked up: its attributes that do not have the value, and are related to
+    /// it.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub relations: u64,
+    /// Where a value was looked up: the first of the attributes that have it, then of those that
+    /// are related to it, of events that are not hidden.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Match>,
 }

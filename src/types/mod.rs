@@ -9,11 +9,13 @@ pub mod equal;
 mod forms;
 mod mapped;
 mod misp_types;
+mod networks;
 mod normalise;
 mod observable_types;
 mod overrides;
 mod patterns;
 mod refang;
+mod related;
 mod rules;
 mod search_value;
 mod to_misp;
@@ -29,6 +31,7 @@ pub use observable_types::{
     CHOICES as OBSERVABLE_TYPES, ObservableTypeRow, TypeRule, canonical_type,
 };
 pub use overrides::Overrides;
+pub use related::{RelatedValues, Relation};
 pub use search_value::{Likeness, SearchValue};
 pub use to_misp::{Mapping, to_attributes};
 pub use to_thehive::{AttributeInput, Observable, file_tags, to_observables, type_tag_of};

@@ -74,34 +74,45 @@ impl SearchValue {
             rows: TABLE.iter().filter(is_covered).chain(usual).collect(),
             ..Self::default()
         };
-        sought.add_spellings(given, data, is_any);
+
+        sought.add_spelling(given.to_owned());
+        // Somebody may have pasted the same into MISP.
+        sought.add_spelling(data.trim().to_owned());
+        for row in sought.rows.clone() {
+            let is_meant = !is_any || usual.is_some_and(|usual| usual.kind == row.kind);
+            sought.add_stored_spelling(row, given, is_meant);
+        }
+        for spelling in sought.spellings.clone() {
+            for one in host_spellings(&spelling) {
+                sought.add_spelling(one);
+            }
+        }
 
         let spellings = sought.spellings.iter();
         sought.rewritten = spellings
             .clone()
-            .filter_map(|spelling| apply_import_rules(spelling))
+            .filter_map(|one| apply_import_rules(one))
             .collect();
         sought.keys = spellings
-            .map(|spelling| equality_key(spelling))
+            .map(|one| equality_key(one))
             .filter(|key| !key.is_empty())
             .collect();
 
         sought
     }
 
-    fn add_spellings(&mut self, given: &str, data: &str, is_any: bool) {
-        self.add_spelling(given.to_owned());
-        // Somebody may have pasted the same into MISP.
-        self.add_spelling(data.trim().to_owned());
-        for row in self.rows.clone() {
-            let is_meant = !is_any || self.usual.is_some_and(|usual| usual.kind == row.kind);
-            self.add_stored_spelling(row, given, is_meant);
-        }
-        for spelling in self.spellings.clone() {
-            for other in host_spellings(&spelling) {
-                self.add_spelling(other);
-            }
-        }
+    /// One that is any of several values, as the hashes of a file are.
+    pub fn any_of(values: impl IntoIterator<Item = Self>) -> Self {
+        values.into_iter().fold(Self::default(), |mut all, one| {
+            all.spellings.extend(one.spellings);
+            all.numbers.extend(one.numbers);
+            all.rewritten.extend(one.rewritten);
+            all.keys.extend(one.keys);
+            all.is_number |= one.is_number;
+            all.usual = all.usual.or(one.usual);
+            all.rows.extend(one.rows);
+            all
+        })
     }
 
     /// Adds how MISP stores the value as this type; `is_meant` if the analyst means the type.
@@ -114,17 +125,16 @@ impl SearchValue {
             // in `0049…`.
             let zeros = stored.strip_prefix('+').map(|digits| format!("00{digits}"));
             let written = zeros.into_iter().chain([stored]);
-            self.numbers
-                .extend(written.map(|number| (row.kind, number)));
+            self.numbers.extend(written.map(|one| (row.kind, one)));
         } else if is_meant || !are_equal(&stored, given) {
             // A type that only writes it in another case is not why it was looked up.
             self.add_spelling(stored);
         }
     }
 
-    fn add_spelling(&mut self, spelling: String) {
-        if !spelling.is_empty() && !self.spellings.contains(&spelling) {
-            self.spellings.push(spelling);
+    fn add_spelling(&mut self, one: String) {
+        if !one.is_empty() && !self.spellings.contains(&one) {
+            self.spellings.push(one);
         }
     }
 
@@ -141,13 +151,13 @@ impl SearchValue {
             .map(String::as_str);
         let halves = wholes
             .clone()
-            .filter_map(|spelling| spelling.split_once('|'))
+            .filter_map(|one| one.split_once('|'))
             .map(|(first, _)| first.trim());
         let mut known = HashSet::new();
 
         wholes
             .chain(halves)
-            .filter(|term| !equality_key(term).is_empty() && known.insert(*term))
+            .filter(|one| !equality_key(one).is_empty() && known.insert(*one))
             .collect()
     }
 
@@ -171,11 +181,10 @@ impl SearchValue {
         of_first.into_iter().chain(of_second).min()
     }
 
-    /// How a value of this type is one of the spellings, as it is written or as MISP would store
-    /// it as a type that the observable stands for.
+    /// If this is one of the spellings, or would be, once MISP had stored it as a type that the
+    /// observable stands for.
     fn compare_value(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
         let value = trim_pasted(value);
-        // `AS1` is `1` as an autonomous system only, and no text or port.
         let row = row.filter(|row| !self.is_number || self.covers_type(row));
         let as_it_is = (row.is_some() || !self.is_number)
             .then(|| self.compare_spelling(row, value))
@@ -199,7 +208,7 @@ impl SearchValue {
             let value = fold_case(row, value);
             self.spellings
                 .iter()
-                .any(|spelling| fold_case(row, spelling) == value)
+                .any(|one| fold_case(row, one) == value)
         };
 
         if is_same(row) || is_same(self.usual) {
@@ -207,10 +216,7 @@ impl SearchValue {
         } else if self.keys.contains(&equality_key(value)) {
             Some(Likeness::OtherCase)
         } else {
-            let is_rewritten = self
-                .rewritten
-                .iter()
-                .any(|spelling| are_equal(spelling, value));
+            let is_rewritten = self.rewritten.iter().any(|one| are_equal(one, value));
             is_rewritten.then_some(Likeness::Rewritten)
         }
     }
@@ -352,7 +358,7 @@ fn is_windows_name(name: &str) -> bool {
     name.contains('\\')
         || ENDINGS
             .split(' ')
-            .any(|known| known.eq_ignore_ascii_case(ending))
+            .any(|one| one.eq_ignore_ascii_case(ending))
 }
 
 #[cfg(test)]

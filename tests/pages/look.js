@@ -30,9 +30,10 @@ const counted = (number, one, several) => `${number.toLocaleString("en")} ${numb
 /** What the row of an event has to say, in the order in which it stands there. */
 function eventRow(event, part, full) {
   const would = full.dry_run && { created: "would create", updated: "would update" }[event.verdict];
-  const verdict = (part.look_up ? OF_A_LOOK_UP[event.verdict] : would) || event.verdict;
+  const isRelated = event.verdict === "unchanged" && event.attributes === 0 && event.relations > 0;
+  const verdict = (part.look_up ? (isRelated ? "related" : OF_A_LOOK_UP[event.verdict]) : would) || event.verdict;
   const matches = (event.matches ?? []).flatMap((match) => [
-    match.to_ids ? "IDS" : "no IDS", match.value, match.attribute, match.object_relation,
+    match.to_ids ? "IDS" : "no IDS", match.value, match.related, match.attribute, match.object_relation,
     match.sightings > 0 ? counted(match.sightings, "sighting", "sightings") : "", match.comment, ...(match.tags ?? []),
   ]);
   const number = event.attributes === undefined ? [] : [event.attributes.toLocaleString("en")];
@@ -41,6 +42,7 @@ function eventRow(event, part, full) {
     event.removed > 0 ? counted(event.removed, "observable", "observables") : "", event.warninglisted > 0 ? "on a warninglist" : "",
     ...matches, event.tlp && `TLP:${event.tlp}`, event.threat_level, ...number,
     event.ids_attributes > 0 ? `${event.ids_attributes.toLocaleString("en")} IDS` : "",
+    event.relations > 0 ? `${event.relations.toLocaleString("en")} related` : "",
   ].filter(Boolean);
 }
 
@@ -71,7 +73,7 @@ function expected({ report, artifact }) {
   for (const part of full.connections) {
     rows.failure += (part.error ? 1 : 0) + (part.failures ?? []).length;
     if (part.kind === "server") links.push(part.url);
-    some(counted(part.requests, "request", "requests"), part.error && "stopped", part.look_up && !part.look_up.searched ? "not searched" : "", part.look_up?.in_part ? "searched in part" : "");
+    some(counted(part.requests, "request", "requests"), part.error && "stopped", part.look_up && !part.look_up.searched ? "not searched" : "", part.look_up?.in_part ? "searched in part" : "", part.look_up?.related_events > 0 ? `${part.look_up.related_events.toLocaleString("en")} related` : "");
     some(...Object.entries(part.retries ?? {}).map(([why, number]) => `${number} put again (${why})`));
     const read = Object.entries(part.ledger).filter(([, count]) => full.connections.length > 1 && count.fetched > 0);
     some(...read.map(([item, count]) => counted(count.fetched, item.slice(0, -1), item)));
@@ -83,7 +85,7 @@ function expected({ report, artifact }) {
       some(event.title, event.organisation, event.date, event.tlp, event.threat_level, event.reason);
       for (const match of event.matches ?? []) {
         rows.match += 1;
-        some(match.value, match.attribute, match.comment, match.object_relation, ...(match.tags ?? []));
+        some(match.value, match.related, match.attribute, match.comment, match.object_relation, ...(match.tags ?? []));
       }
     }
   }

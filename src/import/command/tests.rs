@@ -29,6 +29,7 @@ fn command(data_type: &str, data: &str, parameters: &Parameters) -> Result<Comma
         config: Map::new(),
         is_click: false,
         folder: None,
+        file: None,
     };
 
     parse_job(&job, parameters, false)
@@ -148,6 +149,7 @@ fn a_command_on_an_observable_is_followed_only_if_that_is_allowed() {
         config: Map::new(),
         is_click: true,
         folder: None,
+        file: None,
     };
     let none = Parameters::default();
     for text in [

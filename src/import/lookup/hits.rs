@@ -8,12 +8,16 @@ use crate::misp::search::Hit;
 use crate::misp::wire::{Attribute, Event};
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::report::{ConnectionReporter, Match};
-use crate::types::Likeness;
+use crate::types::{Likeness, Relation};
 
 /// Events told apart for one value on one connection.
 const MOST_EVENTS: usize = 5_000;
+/// Events told apart that have only a related value: each costs a row of a list.
+const MOST_RELATED_EVENTS: usize = 500;
 /// Attributes shown of each event.
 const SHOWN_MATCHES: usize = 20;
+/// Related attributes shown of each event.
+const SHOWN_RELATED: usize = 5;
 /// Tags shown of each attribute.
 const SHOWN_TAGS: usize = 20;
 /// Attributes shown in all, so that what is kept is bounded.
@@ -33,8 +37,22 @@ pub struct EventHits {
     pub is_same: bool,
     /// The first of them.
     pub matches: Vec<Match>,
+    /// Its attributes that have a related value, and not this one.
+    pub relations: u64,
+    /// Those of them that are meant for detection.
+    pub ids_relations: u64,
+    /// The first of them.
+    pub related: Vec<Match>,
     /// Why it could not be read, if so.
     pub unreadable: Option<String>,
+}
+
+impl EventHits {
+    /// True if it has the value, or it is not known whether it has: related values alone make no
+    /// event known.
+    pub fn is_known(&self) -> bool {
+        self.attributes > 0 || self.unreadable.is_some()
+    }
 }
 
 /// What a search came upon so far.
@@ -43,8 +61,11 @@ pub struct HitCollector<'a> {
     events: Events,
     /// The heads of events that were read with their attributes.
     heads: Vec<(Uuid, Event)>,
+    /// Those of the events that have the value.
+    known: usize,
     matches: usize,
     beyond: u64,
+    related_beyond: u64,
     is_flawed: bool,
 }
 
@@ -54,8 +75,10 @@ impl<'a> HitCollector<'a> {
             part,
             events: Events::new(),
             heads: Vec::new(),
+            known: 0,
             matches: 0,
             beyond: 0,
+            related_beyond: 0,
             is_flawed: false,
         }
     }
@@ -65,13 +88,17 @@ impl<'a> HitCollector<'a> {
         let part = self.part;
         match hit {
             Hit::Attribute { attribute, .. } if attribute.deleted == Some(true) => {
-                part.count_fetched(ItemKind::Attributes, 1);
-                part.record(
-                    ItemKind::Attributes,
-                    &Verdict::Skipped("deleted".to_owned()),
-                    1,
-                );
+                self.skip(ItemKind::Attributes, "deleted");
             }
+            Hit::Related { attribute, .. } if attribute.deleted == Some(true) => {
+                self.skip(ItemKind::Relations, "deleted");
+            }
+            Hit::Related {
+                event,
+                attribute,
+                relation,
+                sightings,
+            } => self.add_related(&event, &attribute, relation, sightings),
             Hit::Attribute {
                 event,
                 attribute,
@@ -87,7 +114,7 @@ impl<'a> HitCollector<'a> {
                 }
             }
             Hit::Unreadable { event, reason } => {
-                if let Some(known) = self.event_entry(&event) {
+                if let Some(known) = self.known_entry(&event) {
                     known.unreadable = Some(reason);
                 }
             }
@@ -98,6 +125,13 @@ impl<'a> HitCollector<'a> {
                 part.add_failure(problem);
             }
         }
+    }
+
+    /// Counts an item that says nothing.
+    fn skip(&self, item: ItemKind, rule: &str) {
+        self.part.count_fetched(item, 1);
+        self.part
+            .record(item, &Verdict::Skipped(rule.to_owned()), 1);
     }
 
     fn add_attribute(
@@ -112,7 +146,7 @@ impl<'a> HitCollector<'a> {
             differs: likeness.describe(),
             ..self.build_match(attribute, sightings)
         });
-        let Some(known) = self.event_entry(event) else {
+        let Some(known) = self.known_entry(event) else {
             self.beyond += 1;
             let rule = format!("in more than {MOST_EVENTS} events");
             return self
@@ -130,16 +164,51 @@ impl<'a> HitCollector<'a> {
         }
     }
 
-    /// What is known of an event; none if it is one too many.
-    fn event_entry(&mut self, event: &Uuid) -> Option<&mut EventHits> {
-        if !self.events.contains_key(event) {
-            if self.events.len() >= MOST_EVENTS {
-                return None;
-            }
+    /// What is known of an event that has the value; none if it is one too many. What is known of
+    /// it by related values alone is no reason to turn it away.
+    fn known_entry(&mut self, event: &Uuid) -> Option<&mut EventHits> {
+        let is_new = !self.events.get(event).is_some_and(EventHits::is_known);
+        if is_new && self.known >= MOST_EVENTS {
+            return None;
+        }
+        if is_new {
+            self.known += 1;
             self.part.count_fetched(ItemKind::Events, 1);
         }
 
         Some(self.events.entry(*event).or_default())
+    }
+
+    fn add_related(
+        &mut self,
+        event: &Uuid,
+        attribute: &Attribute,
+        relation: Relation,
+        sightings: u64,
+    ) {
+        let is_one_too_many = !self.events.contains_key(event)
+            && self.events.len().saturating_sub(self.known) >= MOST_RELATED_EVENTS;
+        if is_one_too_many {
+            self.related_beyond += 1;
+            let rule = format!("in more than {MOST_RELATED_EVENTS} related events");
+            return self.skip(ItemKind::Relations, &rule);
+        }
+
+        let shown = Match {
+            related: self.part.run.report_text(&relation.how),
+            distance: relation.distance,
+            ..self.build_match(attribute, sightings)
+        };
+        self.part.count_fetched(ItemKind::Relations, 1);
+        let found = self.events.entry(*event).or_default();
+        found.relations += 1;
+        found.ids_relations += u64::from(attribute.to_ids == Some(true));
+        // The nearest are shown.
+        let place = found
+            .related
+            .partition_point(|known| known.distance <= shown.distance);
+        found.related.insert(place, shown);
+        found.related.truncate(SHOWN_RELATED);
     }
 
     fn build_match(&self, attribute: &Attribute, sightings: u64) -> Match {
@@ -149,6 +218,8 @@ impl<'a> HitCollector<'a> {
             attribute: run.report_text(&format!("{}/{}", attribute.category, attribute.kind)),
             value: run.report_text(&attribute.value),
             differs: "",
+            related: String::new(),
+            distance: 0,
             to_ids: attribute.to_ids == Some(true),
             tags: attribute
                 .tags
@@ -164,7 +235,7 @@ impl<'a> HitCollector<'a> {
 
     /// True if not all that it came upon could be understood, or kept.
     pub fn is_incomplete(&self) -> bool {
-        self.beyond > 0 || self.is_flawed
+        self.beyond > 0 || self.related_beyond > 0 || self.is_flawed
     }
 
     /// The events, once the search is over, and the heads that came with them.
@@ -174,6 +245,14 @@ impl<'a> HitCollector<'a> {
                 "the value is in more than {MOST_EVENTS} events: {} attributes of further events \
                  are counted and not shown",
                 self.beyond
+            ));
+        }
+
+        if self.related_beyond > 0 {
+            self.part.warn(format!(
+                "related values are in more than {MOST_RELATED_EVENTS} events: {} attributes of \
+                 further events are counted and not shown",
+                self.related_beyond
             ));
         }
 

@@ -6,22 +6,23 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use super::{Feed, HASHES, is_missing, md5_hex, read_pieces};
 use crate::http::ReadError;
 use crate::json::Element;
-use crate::misp::search::{Hit, SearchCoverage};
-use crate::misp::wire::{Attribute, Event, EventPart};
+use crate::misp::search::{Hit, SearchCoverage, Sought};
+use crate::misp::wire::{Attribute, EventPart, Sightings};
 use crate::misp::{IndexEntry, Window};
 use crate::text::format_count;
-use crate::types::SearchValue;
 
 /// Events that are read for one value, in a folder.
 const MOST: usize = 5_000;
 /// The same on the web, beside those that `hashes.csv` points at: each is a request.
 const MOST_OF_WEB: usize = 100;
+/// Events that are read since they have a related value, as `hashes.csv` says.
+const MOST_RELATED: usize = 100;
 /// Bytes that are read of events that `hashes.csv` does not point at.
 const MOST_BYTES: u64 = 256 << 20;
 /// What is named of that which cannot be read.
@@ -40,13 +41,18 @@ impl Feed {
     /// That `hashes.csv` cannot be read; or the handler's own error.
     pub fn search(
         &self,
-        sought: &SearchValue,
+        sought: &Sought<'_>,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<SearchCoverage> {
-        let hashes = hashes_of(sought);
-        if hashes.is_empty() {
+        let asked = sought.value.search_terms();
+        if asked.is_empty() {
             return Ok(SearchCoverage::Not("the value is empty".to_owned()));
         }
+        let asked = asked.into_iter().map(str::to_owned);
+        let hashes = [
+            hash_spellings(asked),
+            hash_spellings(sought.related.search_terms()),
+        ];
         let index = match self.read_file_with(HASHES, |file| {
             Index::from_csv(BufReader::new(file), &hashes)
                 .map_err(|error| ReadError::Again(error.into()))
@@ -63,12 +69,13 @@ impl Feed {
             left: MOST_BYTES,
         };
 
-        let named = index
+        let (mut named, mut related) = index
             .as_ref()
-            .map(|index| index.events.clone())
+            .map(|index| (index.events.clone(), index.related.clone()))
             .unwrap_or_default();
+        related.retain(|event, _| !named.contains_key(event));
 
-        for (event, spelled) in &named {
+        for (event, spelled) in named.iter().chain(&related) {
             if let Err(error) = reading.search_event(event, spelled, on)? {
                 on(Hit::Unreadable {
                     event: *event,
@@ -77,6 +84,7 @@ impl Feed {
             }
         }
 
+        named.extend(related);
         let rest = reading.search_rest(&named, on)?;
         if reading.more > 0 {
             reading
@@ -88,15 +96,12 @@ impl Feed {
     }
 }
 
-/// The md5 of every way of writing the value, in the case that was given and in those that a
-/// producer may have chosen: a hash finds nothing else.
-fn hashes_of(sought: &SearchValue) -> HashSet<String> {
-    sought
-        .search_terms()
-        .iter()
-        .flat_map(|term| [(*term).to_owned(), term.to_lowercase(), term.to_uppercase()])
-        .map(|term| md5_hex(&term))
-        .collect()
+/// The hashes of values. The case that the producer chose has to be met.
+fn hash_spellings(values: impl IntoIterator<Item = String>) -> HashSet<String> {
+    let cases = values
+        .into_iter()
+        .flat_map(|value| [value.to_lowercase(), value.to_uppercase(), value]);
+    cases.map(|value| md5_hex(&value)).collect()
 }
 
 /// What became of the events that `hashes.csv` does not point at.
@@ -109,17 +114,19 @@ enum Rest {
 
 /// What was searched, of all. Where every event was read, nothing that the index says matters.
 fn search_coverage(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> SearchCoverage {
-    let has_named = index.is_some_and(|index| !index.events.is_empty());
-    let flaw_of_index = match index {
-        None => Some(format!("not searchable: the feed has no {HASHES}")),
-        Some(index) => index.describe_flaw(),
+    let found = index.is_some_and(|index| !index.events.is_empty() || !index.related.is_empty());
+    let of_index = match index {
+        None => Err(format!("not searchable: the feed has no {HASHES}")),
+        Some(index) => index.describe_flaw().map_or(Ok(()), Err),
     };
-    let is_part = has_named || !flaws.is_empty() || flaw_of_index.is_none();
+    let is_part = found || !flaws.is_empty() || of_index.is_ok();
 
-    let why = match rest {
-        Rest::Read(1..) => flaws.join("; "),
-        Rest::Read(0) => flaw_of_index.unwrap_or_default(),
-        Rest::Unread(unread) => flaw_of_index
+    let why = match (rest, of_index) {
+        (Rest::Read(1..), _) => flaws.join("; "),
+        (Rest::Read(0), Ok(())) => String::new(),
+        (Rest::Read(0), Err(why)) => why,
+        (Rest::Unread(unread), of_index) => of_index
+            .err()
             .into_iter()
             .chain([unread])
             .chain(flaws)
@@ -137,7 +144,7 @@ fn search_coverage(index: Option<&Index>, rest: Rest, flaws: Vec<String>) -> Sea
 /// A feed while its events are read for a value.
 struct Reading<'a> {
     feed: &'a Feed,
-    sought: &'a SearchValue,
+    sought: &'a Sought<'a>,
     /// What could not be understood, the first of it.
     flaws: Vec<String>,
     /// How much more there is of it.
@@ -160,16 +167,31 @@ impl Reading<'_> {
         named: &BTreeMap<Uuid, String>,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<Rest> {
-        let most = match self.feed {
-            Feed::Web(_) => MOST_OF_WEB,
-            Feed::Folder(_) => MOST,
+        let (mut events, mut all) = (Vec::new(), 0);
+        let most = if matches!(self.feed, Feed::Web(_)) {
+            MOST_OF_WEB
+        } else {
+            MOST
         };
-        let (events, all) = match self.list_others(named, most) {
-            Ok(listed) => listed,
-            Err(error) => {
-                return Ok(Rest::Unread(format!("its events are not known: {error:#}")));
+
+        let feed = self.feed;
+
+        let listed = feed.list_events(&Window::default(), &mut |entry| {
+            match entry {
+                IndexEntry::Event(event, uuid) if !named.contains_key(&uuid) => {
+                    all += 1;
+                    events.extend((events.len() <= most).then_some((uuid, event.uuid)));
+                }
+                IndexEntry::Event(..) => {}
+                IndexEntry::Bad(problem) => self.note_flaw(problem),
             }
-        };
+
+            Ok(())
+        });
+
+        if let Err(error) = listed {
+            return Ok(Rest::Unread(format!("its events are not known: {error:#}")));
+        }
 
         let by_hash = |number: usize| {
             Rest::Unread(format!(
@@ -178,7 +200,8 @@ impl Reading<'_> {
                 format_count(number as u64, "event was", "events were")
             ))
         };
-        if all > most {
+
+        if events.len() > most {
             return Ok(by_hash(all));
         }
 
@@ -194,32 +217,6 @@ impl Reading<'_> {
         Ok(Rest::Read(named.len() + all))
     }
 
-    /// The events of the manifest that are not `named`, at most so many, as the manifest spells
-    /// their uuids; and how many there are.
-    fn list_others(
-        &mut self,
-        named: &BTreeMap<Uuid, String>,
-        most: usize,
-    ) -> Result<(Vec<(Uuid, String)>, usize)> {
-        let (mut events, mut all) = (Vec::new(), 0);
-        let feed = self.feed;
-
-        feed.list_events(&Window::default(), &mut |entry| {
-            match entry {
-                IndexEntry::Event(event, uuid) if !named.contains_key(&uuid) => {
-                    all += 1;
-                    events.extend((events.len() < most).then_some((uuid, event.uuid)));
-                }
-                IndexEntry::Event(..) => {}
-                IndexEntry::Bad(problem) => self.note_flaw(problem),
-            }
-
-            Ok(())
-        })?;
-
-        Ok((events, all))
-    }
-
     /// Hands over what has the value in an event; the inner error is one of its file.
     fn search_event(
         &mut self,
@@ -227,83 +224,63 @@ impl Reading<'_> {
         spelled: &str,
         on: &mut dyn FnMut(Hit) -> Result<()>,
     ) -> Result<Result<()>> {
-        let mut matches = Matches::default();
-        let read = self.read_matches(event, spelled, &mut matches, on);
+        let Self {
+            feed, sought, left, ..
+        } = self;
+        let (mut stopped, mut is_untouched, mut bad) = (None, true, 0);
 
-        if matches.unreadable > 0 {
-            let some = "of its attributes or objects";
-            let number = format_count(matches.unreadable, some, some);
-            self.note_flaw(format!("event {event}: {number} cannot be read"));
-        }
-
-        // The handler's own error is none of the file's, and ends the search.
-        if let Some(error) = matches.stopped {
-            return Err(error);
-        }
-        let hit = match read {
-            Ok(_) if !matches.has_some => return Ok(Ok(())),
-            Err(error) if !matches.has_some => return Ok(Err(error)),
-            Ok(head) => Hit::Event {
-                event: *event,
-                head: Box::new(self.feed.compact_head(spelled, head)),
-            },
-            Err(error) => Hit::Unreadable {
-                event: *event,
-                reason: format!("{error:#}"),
-            },
-        };
-        on(hit).map(Ok)
-    }
-
-    /// Hands over the attributes of an event that have the value, and gives the event's head.
-    fn read_matches(
-        &mut self,
-        event: &Uuid,
-        spelled: &str,
-        matches: &mut Matches,
-        on: &mut dyn FnMut(Hit) -> Result<()>,
-    ) -> Result<Event> {
-        let (sought, left) = (self.sought, &mut self.left);
-
-        self.feed.read_event_file(event, spelled, |file| {
-            // A file on the web may be read a second time.
-            matches.unreadable = 0;
+        let read = feed.read_event_file(event, spelled, |file| {
+            bad = 0;
             let mut counting = Counting { file, left };
 
             read_pieces(&mut counting, event, &mut |piece| {
-                for attribute in into_attributes(piece, &mut matches.unreadable) {
-                    let likeness = sought.compare_attribute(&attribute.kind, &attribute.value);
-                    let Some(likeness) = likeness else { continue };
+                for mut attribute in into_attributes(piece, &mut bad) {
+                    // A feed carries none that could be relied on.
+                    attribute.sightings = Sightings::default();
+                    let Some(hit) = Hit::from_attribute(*event, attribute, sought) else {
+                        continue;
+                    };
 
-                    matches.has_some = true;
-                    on(Hit::Attribute {
-                        event: *event,
-                        attribute: Box::new(attribute),
-                        likeness,
-                        sightings: 0,
-                    })
-                    .map_err(|error| {
-                        matches.stopped = Some(error);
-                        anyhow!("stopped")
-                    })?;
+                    is_untouched = false;
+                    if let Err(error) = on(hit) {
+                        stopped = Some(error);
+                        bail!("stopped");
+                    }
                 }
 
                 Ok(())
             })
-            .map_err(|error| ReadError::new(error, !matches.has_some))
-        })
-    }
-}
+            .map_err(|error| ReadError::new(error, is_untouched))
+        });
 
-/// What came of the attributes of one event.
-#[derive(Default)]
-struct Matches {
-    /// True if one was handed over.
-    has_some: bool,
-    /// How many could not be read.
-    unreadable: u64,
-    /// The handler's error.
-    stopped: Option<anyhow::Error>,
+        if bad > 0 {
+            let what = format_count(
+                bad,
+                "of its attributes or objects",
+                "of its attributes or objects",
+            );
+
+            self.note_flaw(format!("event {event}: {what} cannot be read"));
+        }
+
+        let feed = self.feed;
+
+        match (stopped, read) {
+            (Some(error), _) => Err(error),
+            (None, Ok(_)) if is_untouched => Ok(Ok(())),
+            (None, Ok(head)) => on(Hit::Event {
+                event: *event,
+                head: Box::new(feed.compact_head(spelled, head)),
+            })
+            .map(Ok),
+            (None, Err(error)) if is_untouched => Ok(Err(error)),
+            (None, Err(error)) => on(Hit::Unreadable {
+                event: *event,
+                reason: format!("{error:#}"),
+            })
+            .map(Ok),
+        }
+    }
 }
 
 /// A file whose bytes are counted.
@@ -343,6 +320,8 @@ fn into_attributes(piece: EventPart, bad: &mut u64) -> Vec<Attribute> {
 struct Index {
     /// The events that their lines name, as the file spells them.
     events: BTreeMap<Uuid, String>,
+    /// Those that name only events with a related value, of them.
+    related: BTreeMap<Uuid, String>,
     /// Lines that name further events.
     beyond: u64,
     /// Lines, and those of them that are not the md5 of a value and an event's uuid.
@@ -353,7 +332,8 @@ struct Index {
 }
 
 impl Index {
-    fn from_csv(file: impl BufRead, hashes: &HashSet<String>) -> io::Result<Self> {
+    /// `hashes` are those of the value, and of what is related to it.
+    fn from_csv(file: impl BufRead, hashes: &[HashSet<String>; 2]) -> io::Result<Self> {
         let (mut index, mut file) = (Self::default(), file.take(LARGEST));
         let mut line = Vec::new();
 
@@ -383,18 +363,24 @@ impl Index {
         }
     }
 
-    fn add_line(&mut self, text: &str, hashes: &HashSet<String>) {
+    fn add_line(&mut self, text: &str, [hashes, related]: &[HashSet<String>; 2]) {
         self.lines += 1;
         let Some((hash, spelled, event)) = parse_line(text) else {
             self.unusable += 1;
             return;
         };
-        if !hashes.contains(&hash.to_ascii_lowercase()) || self.events.contains_key(&event) {
-            return;
-        }
-        if self.events.len() < MOST {
-            self.events.insert(event, spelled.to_owned());
+        let hash = hash.to_ascii_lowercase();
+        let (events, most) = if hashes.contains(&hash) {
+            (&mut self.events, MOST)
+        } else if related.contains(&hash) {
+            (&mut self.related, MOST_RELATED)
         } else {
+            return;
+        };
+
+        if events.len() < most {
+            events.entry(event).or_insert_with(|| spelled.to_owned());
+        } else if !events.contains_key(&event) {
             self.beyond += 1;
         }
     }
@@ -403,6 +389,7 @@ impl Index {
     fn describe_flaw(&self) -> Option<String> {
         let Self {
             events: _,
+            related: _,
             beyond,
             lines,
             unusable,
@@ -444,7 +431,11 @@ mod tests {
     use super::*;
 
     fn parse_index(text: &[u8]) -> Index {
-        Index::from_csv(text, &HashSet::from([md5_hex("evil.example")])).unwrap()
+        let hashes = [
+            HashSet::from([md5_hex("evil.example")]),
+            HashSet::from([md5_hex("example")]),
+        ];
+        Index::from_csv(text, &hashes).unwrap()
     }
 
     #[test]

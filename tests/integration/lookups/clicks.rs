@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 use crate::misp::{self, Attribute, Event, Fake, World, key};
 use crate::program::{Program, counts, full, judged, of, search};
 
-/// A click on a value, on a MISP of which everything may be shown.
+/// A click on a value alone, on a MISP of which everything may be shown. `lookup_related.rs` has what is related to it.
 fn click(misp: &Fake, data_type: &str, data: &str) -> Value {
     json!({
         "dataType": data_type, "data": data, "tlp": 2, "pap": 2,
-        "config": {"name": ["partner"], "url": [misp.url()], "key": [key("admin")], "published_only": false},
+        "config": {"name": ["partner"], "url": [misp.url()], "key": [key("admin")], "published_only": false, "lookup_related": false},
     })
 }
 
 /// Runs a job in this process; its report is judged, and no request of it may change anything.
-fn run(misps: &[&Fake], job: &Value) -> Value {
+pub(super) fn run(misps: &[&Fake], job: &Value) -> Value {
     misps.iter().for_each(|misp| misp.forget_requests());
     let text = runtime::report_without_waiting::<Import>(job.clone()).to_string();
     search(job, &text);
@@ -40,7 +40,7 @@ fn run(misps: &[&Fake], job: &Value) -> Value {
     report
 }
 
-fn look_up(misp: &Fake, data_type: &str, data: &str, config: &Value) -> Value {
+pub(super) fn look_up(misp: &Fake, data_type: &str, data: &str, config: &Value) -> Value {
     let mut job = click(misp, data_type, data);
     job["config"]
         .as_object_mut()
@@ -49,12 +49,12 @@ fn look_up(misp: &Fake, data_type: &str, data: &str, config: &Value) -> Value {
     run(&[misp], &job)
 }
 
-fn message(report: &Value) -> &str {
+pub(super) fn message(report: &Value) -> &str {
     full(report)["message"].as_str().unwrap()
 }
 
 /// Level, predicate and value of each mini report.
-fn taxonomies(report: &Value) -> Vec<(String, String, String)> {
+pub(super) fn taxonomies(report: &Value) -> Vec<(String, String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let list = report["summary"]["taxonomies"].as_array().unwrap();
     list.iter()
@@ -68,23 +68,23 @@ fn taxonomies(report: &Value) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn taxonomy(level: &str, predicate: &str, value: &str) -> (String, String, String) {
+pub(super) fn taxonomy(level: &str, predicate: &str, value: &str) -> (String, String, String) {
     (level.to_owned(), predicate.to_owned(), value.to_owned())
 }
 
-fn events(report: &Value) -> Vec<Value> {
+pub(super) fn events(report: &Value) -> Vec<Value> {
     full(report)["connections"][0]["events"]
         .as_array()
         .cloned()
         .unwrap_or_default()
 }
 
-fn warnings(report: &Value) -> String {
+pub(super) fn warnings(report: &Value) -> String {
     full(report)["connections"][0]["warnings"].to_string()
 }
 
 /// The paths asked for, without the version.
-fn paths(misp: &Fake) -> Vec<String> {
+pub(super) fn paths(misp: &Fake) -> Vec<String> {
     let paths = misp.requests().into_iter().map(|request| request.path);
     paths.filter(|path| !path.contains("getVersion")).collect()
 }

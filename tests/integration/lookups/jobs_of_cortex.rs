@@ -187,13 +187,3 @@ fn a_click_on_an_address_looks_it_up() {
     );
     assert_eq!(full(&report)["connections"][0]["events"][0]["uuid"], uuid);
 }
-
-/// TheHive offers the analyzer for no file, since the manifest lists no such type.
-#[test]
-fn a_file_is_looked_up_by_its_hash_alone() {
-    let report = Desk::new().run("analyzer_file_cortex41");
-    assert!(
-        failure(&report).contains("the data type \"file\" is not supported"),
-        "{report:#}"
-    );
-}

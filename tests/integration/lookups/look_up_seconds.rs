@@ -37,7 +37,7 @@ fn feed() -> tempfile::TempDir {
 fn job(misp: &Fake, folder: &Path, value: &str) -> Value {
     json!({"dataType": "domain", "data": value, "config": {
         "name": ["partner", "feed"], "url": [misp.url(), format!("file://{}", folder.display())], "key": [key("admin"), "-"],
-        "published_only": false, "look_up_seconds": 1, "deadline_minutes": 25,
+        "published_only": false, "look_up_seconds": 1, "deadline_minutes": 25, "lookup_related": false,
     }})
 }
 

@@ -6,6 +6,7 @@ use cortex_misp::types::equal::{are_equal, equality_key};
 use serde_json::Value;
 
 use super::ask::{text, truthy};
+use super::tags;
 
 /// A filter taken apart.
 #[derive(Debug, Default)]
@@ -73,7 +74,8 @@ fn like_value(pattern: &str, text: &str) -> bool {
     ) {
         // Recorded as `466-value-search-ipv6-is-compressed`.
         (Ok(ip), _) => are_equal(&ip.to_string(), text),
-        (Err(_), true) => like(&equality_key(pattern), &equality_key(text)),
+        // Recorded as `584-value-search-networks`: within the text `%` and `_` stand for others too.
+        (Err(_), true) => tags::like(&equality_key(pattern), &equality_key(text)),
         (Err(_), false) => are_equal(pattern, text),
     }
 }

@@ -166,7 +166,7 @@ pub(super) fn search(world: &World, ask: &Ask) -> Reply {
 }
 
 /// SQL's `LIKE`: `%` is any text, `_` any one sign, and a backslash takes the meaning from the sign after it.
-fn like(pattern: &str, text: &str) -> bool {
+pub(super) fn like(pattern: &str, text: &str) -> bool {
     let Some(sign) = pattern.chars().next() else {
         return text.is_empty();
     };

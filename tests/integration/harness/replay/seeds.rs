@@ -379,6 +379,22 @@ pub(super) fn equal_values(world: &mut World) {
     (world.events[at].distribution, world.events[at].info) = (3, "Values that are equal".into());
 }
 
+pub(super) fn networks(world: &mut World) {
+    let at = event(world, 1951, 1, "5f0e5b5c-0584-4000-8000-000000000000");
+    for (n, kind, value) in [
+        (1, "ip-src", "198.19.84.77/24"),
+        (2, "ip-dst", "198.19.84.0/23"),
+        (3, "ip-dst", "198.19.86.1/24"),
+        (4, "ip-src", "2001:db8:584::5/48"),
+    ] {
+        let uuid = format!("5f0e5b5c-0584-4000-8000-{n:012}");
+        domain(world, at, 1_183_106 + n, &uuid, value);
+        let attribute = world.events[at].attributes.last_mut().expect("just seeded");
+        (attribute.kind, attribute.to_ids) = (kind.into(), false);
+    }
+    (world.events[at].distribution, world.events[at].info) = (1, "Networks".into());
+}
+
 pub(super) fn one_search(world: &mut World) {
     used(world, 1);
 }

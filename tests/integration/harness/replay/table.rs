@@ -10,8 +10,8 @@ use super::seeds::{
     event_92_with_deleted, event_92_with_deleted_object, event_92_with_object, event_92_with_tag,
     event_93, event_94, event_95, event_95_last, event_95_later, event_95_renamed, event_95_tagged,
     event_96, event_96_deleted, event_97, event_104_with_a_proposal, event_106, event_106_green,
-    event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches, not_live,
-    nothing, one_search, partner_event, sharing_groups, two_searches,
+    event_106_later, event_106_tagged, event_378_with_deleted_object, four_searches, networks,
+    not_live, nothing, one_search, partner_event, sharing_groups, two_searches,
 };
 use crate::misp::World;
 
@@ -122,6 +122,7 @@ pub(super) const SAME_COUNT: &[&str] = &[
     "465-value-search-percent-at-the-end",
     "466-value-search-ipv6-is-compressed",
     "467-value-search-ipv6-behind-weightless",
+    "584-value-search-networks",
     "431-objects-restsearch-metadata-2",
     "167-rs-limit0",
 ];
@@ -531,6 +532,7 @@ pub(super) const ROWS: &[Row] = &[
     seeded("465-value-search-percent-at-the-end", equal_values),
     seeded("466-value-search-ipv6-is-compressed", equal_values),
     seeded("467-value-search-ipv6-behind-weightless", equal_values),
+    seeded("584-value-search-networks", networks),
     after(
         "422-attribute-include-sightings",
         &["402-add-v5-uuids", "411-edit-attribute-to-ids-0"],
