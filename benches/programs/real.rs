@@ -234,7 +234,7 @@ impl Bench {
                 let [first, add, again] = &mut runs;
                 first.push(run_job(EXPORT, &job));
                 let full = report(&first[round]);
-                let event = full["connections"][0]["event"]["uuid"].as_str();
+                let event = full["connections"][0]["events"][0]["uuid"].as_str();
                 let (body, taken) = self.stage.add_copy(event.unwrap());
                 add.push(body);
                 again.push(run_job(EXPORT, &job));
