@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ELEMENT, TEXT, always, first, flaws, ignored, job, partner, too_long, uuid, with};
+use crate::http_fake::{Fault, Nth, What};
 use crate::misp::{Fake, key};
 use crate::program::{Program, counts, full, of};
 
@@ -340,6 +341,14 @@ fn proposals_are_counted_however_many_and_stop_no_export() {
     for more in [many.as_str(), "[]"] {
         misp.heal();
         always(&misp, "/shadow_attributes/index", more.to_owned());
+        // So that the event is read in pages.
+        for on in ["/events/restSearch", "/events/view"] {
+            misp.fault(Fault {
+                on,
+                nth: Nth::Always,
+                what: What::Status(500, "{}".into(), "application/json"),
+            });
+        }
         always(
             &misp,
             "/attributes/restSearch",
