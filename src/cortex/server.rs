@@ -134,3 +134,80 @@ pub fn command_job(command: &str, since: Option<&str>) -> Value {
         "parameters": parameters,
     })
 }
+
+/// A run of a worker that is done, as Cortex keeps it and TheHive shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndedRun {
+    /// True if the report says so, and is one of ours.
+    pub is_success: bool,
+    /// True if a part of the work is missing.
+    pub is_incomplete: bool,
+    /// The report's message, or that there is none.
+    pub message: String,
+    /// The report's ledger; null if there is none.
+    pub ledger: Value,
+}
+
+impl EndedRun {
+    /// Reads a status and a report; none as long as the run is not done.
+    pub fn read(status: &str, report: &Value) -> Option<Self> {
+        if ["Waiting", "InProgress"].contains(&status) {
+            return None;
+        }
+        let full = report.get("full");
+        let of_full = |name: &str| full.and_then(|full| full.get(name));
+        let message = of_full("message")
+            .or_else(|| report.get("errorMessage"))
+            .and_then(Value::as_str);
+
+        Some(Self {
+            is_success: status == "Success" && message.is_some(),
+            is_incomplete: of_full("is_incomplete") == Some(&json!(true)),
+            message: message.map_or_else(|| format!("no report ({status})"), ToOwned::to_owned),
+            ledger: of_full("ledger").cloned().unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_not_done_has_no_end() {
+        for status in ["Waiting", "InProgress"] {
+            assert_eq!(EndedRun::read(status, &json!(status)), None);
+        }
+    }
+
+    #[test]
+    fn how_a_run_ended() {
+        let whole = json!({"success": true, "full": {"message": "2 added"}});
+        let part = json!({"full": {"message": "INCOMPLETE: 1", "is_incomplete": true}});
+        let failure = json!({"success": false, "errorMessage": "no key"});
+        let cases = [
+            ("Success", whole, (true, false), "2 added"),
+            ("Success", part, (true, true), "INCOMPLETE: 1"),
+            ("Failure", failure, (false, false), "no key"),
+            // What no report of ours is was not done.
+            ("Success", json!({}), (false, false), "no report (Success)"),
+            (
+                "Deleted",
+                json!("Deleted"),
+                (false, false),
+                "no report (Deleted)",
+            ),
+            (
+                "Failure",
+                json!(null),
+                (false, false),
+                "no report (Failure)",
+            ),
+        ];
+        for (status, report, outcome, message) in cases {
+            let end = EndedRun::read(status, &report).unwrap();
+            let read = (end.is_success, end.is_incomplete);
+            assert_eq!((read, end.message.as_str()), (outcome, message));
+        }
+    }
+}

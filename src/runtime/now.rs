@@ -22,6 +22,7 @@ use super::print_error;
 use super::progress::StatusLine;
 use crate::config::urls;
 use crate::cortex::envelope;
+use crate::cortex::server::EndedRun;
 use crate::environment::Environment;
 use crate::files;
 use crate::http::{Client, Endpoint, HttpContext, HttpError, ServerAccess, Timeouts};
@@ -125,28 +126,16 @@ impl RunEnd {
 
 /// What came of a run that stands so in Cortex or TheHive; none as long as it is not done.
 pub fn read_end(status: &str, report: &Value) -> Option<RunEnd> {
-    if ["Waiting", "InProgress"].contains(&status) {
-        return None;
-    }
-    let full = report.get("full");
-    let message = full
-        .and_then(|full| full.get("message"))
-        .or_else(|| report.get("errorMessage"))
-        .and_then(Value::as_str);
-    let is_incomplete = full.and_then(|full| full.get("is_incomplete")) == Some(&json!(true));
-
-    let outcome = match status {
-        "Success" if message.is_some() && is_incomplete => Outcome::Incomplete,
-        "Success" if message.is_some() => Outcome::Complete,
-        _ => Outcome::Failed,
+    let ended = EndedRun::read(status, report)?;
+    let outcome = match (ended.is_success, ended.is_incomplete) {
+        (true, false) => Outcome::Complete,
+        (true, true) => Outcome::Incomplete,
+        (false, _) => Outcome::Failed,
     };
     Some(RunEnd {
         outcome,
-        message: message.map_or_else(|| format!("no report ({status})"), ToOwned::to_owned),
-        ledger: full
-            .and_then(|full| full.get("ledger"))
-            .cloned()
-            .unwrap_or_default(),
+        message: ended.message,
+        ledger: ended.ledger,
     })
 }
 
@@ -358,65 +347,4 @@ fn ping(url: &str, outcome: Outcome, session: &NowSession<'_>) -> Result<()> {
             Ok(())
         })
         .context("--ping")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_that_is_not_done_has_no_end() {
-        for status in ["Waiting", "InProgress"] {
-            assert_eq!(read_end(status, &json!(status)), None);
-        }
-    }
-
-    #[test]
-    fn how_a_run_ended() {
-        let full = |message: &str, more: Value| {
-            let mut full = json!({"message": message});
-            full.as_object_mut()
-                .unwrap()
-                .extend(more.as_object().unwrap().clone());
-            json!({"success": true, "full": full})
-        };
-        let cases = [
-            (
-                "Success",
-                full("2 added", json!({})),
-                Outcome::Complete,
-                "2 added",
-            ),
-            (
-                "Success",
-                full("INCOMPLETE: 1", json!({"is_incomplete": true})),
-                Outcome::Incomplete,
-                "INCOMPLETE: 1",
-            ),
-            (
-                "Failure",
-                json!({"success": false, "errorMessage": "no key"}),
-                Outcome::Failed,
-                "no key",
-            ),
-            // What no report of ours is was not done.
-            ("Success", json!({}), Outcome::Failed, "no report (Success)"),
-            (
-                "Deleted",
-                json!("Deleted"),
-                Outcome::Failed,
-                "no report (Deleted)",
-            ),
-            (
-                "Failure",
-                json!(null),
-                Outcome::Failed,
-                "no report (Failure)",
-            ),
-        ];
-        for (status, report, outcome, message) in cases {
-            let end = read_end(status, &report).unwrap();
-            assert_eq!((end.outcome, end.message.as_str()), (outcome, message));
-        }
-    }
 }
