@@ -66,7 +66,7 @@ pub(crate) fn measure() -> Result<(), String> {
     ];
     publish_picture("performance-real.svg", &svg(&panels));
     let made_on = format!(
-        "{} MISP {} on the same machine. Medians of {rounds} runs in turns, and the highest peak of memory.",
+        "{} MISP {} on the same machine. Medians of {rounds} rounds, and the highest peak of memory.",
         made_on(),
         bench.stage.version
     );

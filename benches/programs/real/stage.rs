@@ -156,7 +156,11 @@ impl Stage {
             "_id": format!("~{id}"), "startDate": 1_795_000_000_000_i64, "title": format!("{TITLE} {title}"), "tlp": 1,
             "observables": observables.collect::<Vec<_>>(),
         });
-        let config = json!({"name": ["bench"], "url": [self.url], "key": [self.key], "instance": "bench.example"});
+        let config = json!({
+            "name": ["bench"], "url": [self.url], "key": [self.key], "instance": "bench.example",
+            // A bare `events/add` asks for none.
+            "warninglists": "off",
+        });
         json!({"dataType": "thehive:case", "data": data, "config": config})
     }
 
