@@ -289,20 +289,22 @@ fn render_observable(observable: &Observable) -> String {
     )
 }
 
-fn render_ledger(ledger: &Map<String, Value>, indent: &str) -> Vec<String> {
-    const NUMBERS: [&str; 6] = [
-        "fetched",
-        "created",
-        "updated",
-        "unchanged",
-        "skipped",
-        "failed",
-    ];
+/// The numbers of a ledger's item, in the order in which they are shown: the first is the sum of the
+/// others.
+pub const LEDGER_NUMBERS: [&str; 6] = [
+    "fetched",
+    "created",
+    "updated",
+    "unchanged",
+    "skipped",
+    "failed",
+];
 
+fn render_ledger(ledger: &Map<String, Value>, indent: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (item, count) in ledger {
         let number = |name| count.get(name).unwrap_or(&Value::Null);
-        let numbers = NUMBERS.map(|name| format!("{name} {}", number(name)));
+        let numbers = LEDGER_NUMBERS.map(|name| format!("{name} {}", number(name)));
         lines.push(format!("{indent}{item:<12} {}", numbers.join("   ")));
 
         for (group, mark) in [("skipped_by", "skipped"), ("failed_by", "FAILED")] {

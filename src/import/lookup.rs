@@ -412,16 +412,15 @@ fn describe_found(
     }
 }
 
+/// A number of all connections together.
+fn sum_up(asked: &[&ConnectionReport], count: fn(LookupSummary) -> u64) -> u64 {
+    let searched = asked.iter().filter_map(|part| part.look_up);
+    searched.map(count).sum()
+}
+
 /// ` (2 with an IDS attribute)`, or nothing.
 fn describe_matches(asked: &[&ConnectionReport]) -> String {
-    let sum = |count: fn(LookupSummary) -> u64| {
-        asked
-            .iter()
-            .filter_map(|part| part.look_up)
-            .map(count)
-            .sum::<u64>()
-    };
-
+    let sum = |count| sum_up(asked, count);
     let with_ids = sum(|summary| summary.events_with_ids);
     let differing = sum(|summary| summary.events_differing);
     let with_ids = (with_ids > 0).then(|| format!("{with_ids} with an IDS attribute"));
@@ -438,13 +437,7 @@ fn describe_matches(asked: &[&ConnectionReport]) -> String {
 
 /// `; related: 2 events (1 with an IDS attribute): in 203.0.113.0/24, in 203.0.0.0/16`, or nothing.
 fn describe_related(full: &ReportBody, asked: &[&ConnectionReport]) -> String {
-    let sum = |count: fn(LookupSummary) -> u64| {
-        asked
-            .iter()
-            .filter_map(|part| part.look_up)
-            .map(count)
-            .sum::<u64>()
-    };
+    let sum = |count| sum_up(asked, count);
     let events = sum(|summary| summary.related_events);
     let with_ids = sum(|summary| summary.related_events_with_ids);
     let hidden = sum(|summary| summary.related_events_hidden);

@@ -159,6 +159,22 @@ fn written(network: IpAddr, length: u8) -> String {
     normalise::address(&format!("{network}/{length}"))
 }
 
+/// SQL's `LIKE`, by which MISP searches for patterns.
+#[cfg(test)]
+pub fn like(pattern: &str, text: &str) -> bool {
+    let mut signs = pattern.chars();
+    match signs.next() {
+        None => text.is_empty(),
+        Some('%') => (0..=text.len()).any(|at| {
+            text.get(at..)
+                .is_some_and(|rest| like(signs.as_str(), rest))
+        }),
+        Some(sign) => text.chars().next().is_some_and(|first| {
+            (sign == '_' || sign == first) && like(signs.as_str(), &text[first.len_utf8()..])
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,21 +286,6 @@ mod tests {
             ("::5", vec!["::%/%"]),
         ] {
             assert_eq!(network(text).holder_patterns(), patterns, "{text}");
-        }
-    }
-
-    /// SQL's `LIKE`.
-    fn like(pattern: &str, text: &str) -> bool {
-        let mut signs = pattern.chars();
-        match signs.next() {
-            None => text.is_empty(),
-            Some('%') => (0..=text.len()).any(|at| {
-                text.get(at..)
-                    .is_some_and(|rest| like(signs.as_str(), rest))
-            }),
-            Some(sign) => text.chars().next().is_some_and(|first| {
-                (sign == '_' || sign == first) && like(signs.as_str(), &text[first.len_utf8()..])
-            }),
         }
     }
 

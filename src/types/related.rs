@@ -393,6 +393,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::super::equal::are_equal;
+    use super::super::networks::like;
     use super::*;
 
     #[derive(Deserialize)]
@@ -412,21 +413,6 @@ mod tests {
             .collect();
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         names
-    }
-
-    /// SQL's `LIKE`.
-    fn like(pattern: &str, text: &str) -> bool {
-        let mut signs = pattern.chars();
-        match signs.next() {
-            None => text.is_empty(),
-            Some('%') => (0..=text.len()).any(|at| {
-                text.get(at..)
-                    .is_some_and(|rest| like(signs.as_str(), rest))
-            }),
-            Some(sign) => text.chars().next().is_some_and(|first| {
-                (sign == '_' || sign == first) && like(signs.as_str(), &text[first.len_utf8()..])
-            }),
-        }
     }
 
     #[test]

@@ -359,7 +359,7 @@ impl AlertWriter<'_> {
         let made = |alert: &Alert| {
             let count = alert
                 .observable_count
-                .and_then(|it| usize::try_from(it).ok());
+                .and_then(|count| usize::try_from(count).ok());
             let carried = count.map_or(observable_diff::MOST_INLINE, |count| {
                 count.min(observable_diff::MOST_INLINE)
             });

@@ -335,7 +335,7 @@ impl<'a> AlertWriter<'a> {
         };
         let count = alert
             .observable_count
-            .and_then(|it| usize::try_from(it).ok());
+            .and_then(|count| usize::try_from(count).ok());
         count.is_some_and(|count| count < OBSERVABLES_PAGE)
     }
 

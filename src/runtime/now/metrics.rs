@@ -5,16 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Outcome, RunEnd};
+use crate::cortex::pretty::LEDGER_NUMBERS;
 use crate::time::Clock;
-
-const VERDICTS: [&str; 6] = [
-    "fetched",
-    "created",
-    "updated",
-    "unchanged",
-    "skipped",
-    "failed",
-];
 
 /// The text of a metrics file. Items are counted over all runs.
 pub fn render(program: &str, ends: &[RunEnd], outcome: Outcome, clock: Clock) -> String {
@@ -76,14 +68,14 @@ fn item_rows(ends: &[RunEnd]) -> Vec<(String, String)> {
         .flatten()
         .filter(|(item, _)| item.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
     {
-        for (place, verdict) in VERDICTS.iter().enumerate() {
+        for (place, verdict) in LEDGER_NUMBERS.iter().enumerate() {
             let number = counts.get(*verdict).and_then(Value::as_u64).unwrap_or(0);
             *sums.entry((item, place)).or_default() += number;
         }
     }
 
     let row = |((item, place), number): ((&str, usize), u64)| {
-        let verdict = VERDICTS.get(place).copied().unwrap_or_default();
+        let verdict = LEDGER_NUMBERS.get(place).copied().unwrap_or_default();
         (
             format!(",item=\"{item}\",verdict=\"{verdict}\""),
             number.to_string(),

@@ -207,12 +207,20 @@ impl Site for Hive {
     }
 }
 
-/// Exit status, what was printed and what was complained of.
-fn run(address: &str, key: &str, arguments: &[&str]) -> (i32, String, String) {
-    let output = Program::Export
+/// What `now` of a program does, asked of this server by this key: exit status, what was printed and what was complained of.
+pub(crate) fn run_now(
+    program: Program,
+    server: [&str; 2],
+    arguments: &[&str],
+) -> (i32, String, String) {
+    let service = match program {
+        Program::Export => "THEHIVE",
+        Program::Import => "CORTEX",
+    };
+    let output = program
         .command()
-        .env("THEHIVE_URL", address)
-        .env("THEHIVE_KEY", key)
+        .env(format!("{service}_URL"), server[0])
+        .env(format!("{service}_KEY"), server[1])
         .arg("now")
         .args(arguments)
         .output()
@@ -220,8 +228,15 @@ fn run(address: &str, key: &str, arguments: &[&str]) -> (i32, String, String) {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert!(!(out.clone() + &err).contains(KEY), "{out}{err}");
-    search(&json!({"config": {"key": key}}), &(out.clone() + &err));
+    search(
+        &json!({"config": {"key": server[1]}}),
+        &(out.clone() + &err),
+    );
     (output.status.code().unwrap(), out, err)
+}
+
+fn run(address: &str, key: &str, arguments: &[&str]) -> (i32, String, String) {
+    run_now(Program::Export, [address, key], arguments)
 }
 
 #[test]

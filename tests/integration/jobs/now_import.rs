@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::now_export::recorded;
+use super::now_export::{recorded, run_now};
 use crate::http_fake::{Call, Fault, Nth, Reply, Server, Site, What};
-use crate::program::{Program, search};
+use crate::program::Program;
 
 const KEY: &str = "CortexKey/0123456789+abcdefghijk";
 
@@ -75,20 +75,8 @@ impl Site for Cortex {
     }
 }
 
-/// Exit status, what was printed and what was complained of.
 fn run(address: &str, key: &str, arguments: &[&str]) -> (i32, String, String) {
-    let output = Program::Import
-        .command()
-        .env("CORTEX_URL", address)
-        .env("CORTEX_KEY", key)
-        .arg("now")
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let (out, err) = (text(output.stdout), text(output.stderr));
-    search(&json!({"config": {"key": key}}), &(out.clone() + &err));
-    (output.status.code().unwrap(), out, err)
+    run_now(Program::Import, [address, key], arguments)
 }
 
 #[test]
