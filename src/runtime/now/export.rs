@@ -21,6 +21,7 @@ pub struct ExportNow {
     #[arg(
         long = "case",
         value_name = "NUMBER",
+        value_parser = parse_case_number,
         required_unless_present = "changed_since"
     )]
     cases: Vec<u64>,
@@ -140,6 +141,12 @@ impl ExportNow {
         };
         session.take_end(&format!("case #{number}: "), end);
     }
+}
+
+/// The number of a case, which people write with a `#`, too.
+fn parse_case_number(text: &str) -> Result<u64, &'static str> {
+    let number = text.trim().trim_start_matches('#').parse();
+    number.map_err(|_| "write the case's number, such as 42")
 }
 
 fn choose_responder(all: Vec<Responder>, wanted: Option<&str>) -> Result<Responder> {

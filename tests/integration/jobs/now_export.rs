@@ -252,7 +252,7 @@ fn cases_are_exported_as_by_a_click() {
                 &["~1"][..],
             ),
             (
-                &["--case", "43"],
+                &["--case", "#43"],
                 1,
                 "case #43: INCOMPLETE: 1 of 2\n",
                 "",
@@ -355,6 +355,12 @@ fn what_cannot_be_asked_says_what_to_mend() {
             "--changed-since yesterday is no time",
         ),
         (usual(), KEY, &[], "--case <NUMBER>"),
+        (
+            usual(),
+            KEY,
+            &["--case", "4x"],
+            "write the case's number, such as 42",
+        ),
         (
             usual(),
             KEY,
