@@ -218,10 +218,8 @@ impl Worker for Import {
         let network = session.open_network(&config.limits);
 
         let is_click = matches!(command.asked, Request::Value(_));
-        let file = match is_click && job.file.is_some() {
-            true => Some(SoughtFile::read(job)?),
-            false => None,
-        };
+        let file = (is_click && job.file.is_some()).then(|| SoughtFile::read(job));
+        let file = file.transpose()?;
         let dry_run = config.settings.dry_run || parameters.dry_run;
         let (opened, no_target) = open_if_needed(&importing, is_click, || {
             open_targets(session, config, dry_run, &network)
@@ -404,7 +402,7 @@ fn open_targets(
             .rights
     };
 
-    let open = |name: Option<&str>| {
+    let (open, refused) = open_each(thehive_organisations, |name| {
         AlertTarget::open(
             &url,
             key,
@@ -414,14 +412,29 @@ fn open_targets(
             network,
             session.run,
         )
-    };
-    let mut targets: Vec<AlertTarget> = Vec::new();
-    if thehive_organisations.is_empty() {
-        targets.push(open(None)?);
+    })?;
+
+    if let Some(template) = &config.marks.case_template {
+        open.iter()
+            .for_each(|target| target.check_case_template(template));
     }
+
+    Ok(AlertTargets { open, refused })
+}
+
+/// Each of the organisations once, or that of the key if none is named, and why the others get no
+/// alerts. An error if none is left.
+fn open_each(
+    names: &[String],
+    open: impl Fn(Option<&str>) -> Result<AlertTarget>,
+) -> Result<(Vec<AlertTarget>, Vec<String>)> {
+    if names.is_empty() {
+        return Ok((vec![open(None)?], Vec::new()));
+    }
+    let mut targets: Vec<AlertTarget> = Vec::new();
     let mut refused: Vec<anyhow::Error> = Vec::new();
 
-    for name in thehive_organisations {
+    for name in names {
         match open(Some(name)) {
             // One may be named twice, by its name and by its `_id`.
             Ok(target)
@@ -433,12 +446,6 @@ fn open_targets(
         }
     }
 
-    if let Some(template) = &config.marks.case_template {
-        targets
-            .iter()
-            .for_each(|target| target.check_case_template(template));
-    }
-
     if targets.is_empty() && !refused.is_empty() {
         return Err(refused.swap_remove(0));
     }
@@ -446,10 +453,7 @@ fn open_targets(
         .iter()
         .map(|error| format!("no alerts are written there: {}", worker::error_line(error)));
 
-    Ok(AlertTargets {
-        refused: refused.collect(),
-        open: targets,
-    })
+    Ok((targets, refused.collect()))
 }
 
 type ConnectionConfig = overrides::ConnectionConfig<Config>;

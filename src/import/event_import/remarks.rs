@@ -67,9 +67,24 @@ impl EventImport<'_> {
     /// Remarks what there is to remark once an event was read, and gives the number of tags that
     /// are words of this program.
     pub fn warn_about_event(&self, ends: &[AlertResult], is_whole: bool) -> u64 {
-        let (event, part, head) = (self.task.uuid, self.sync.part, &self.task.event);
+        let part = self.sync.part;
         self.warn_alert_full(ends);
         self.warn_kept_edits(ends);
+        self.warn_cut_tags();
+        let own_tags = self.alert.own_tags.event + self.own_tags;
+        let not_shown = if is_whole { self.count_not_shown() } else { 0 };
+        part.update(|part| {
+            part.own_tags += own_tags;
+            part.not_shown += not_shown;
+        });
+        self.warn_unreadable_parts();
+
+        own_tags
+    }
+
+    /// Says which tags are left out or cut.
+    fn warn_cut_tags(&self) {
+        let (event, part, head) = (self.task.uuid, self.sync.part, &self.task.event);
         let cut = self.alert.tags_cut + head.tags_cut;
         if cut > 0 {
             part.warn(format!(
@@ -95,13 +110,11 @@ impl EventImport<'_> {
                 mapping::LONGEST_TAG
             ));
         }
+    }
 
-        let own_tags = self.alert.own_tags.event + self.own_tags;
-        let not_shown = if is_whole { self.count_not_shown() } else { 0 };
-        part.update(|part| {
-            part.own_tags += own_tags;
-            part.not_shown += not_shown;
-        });
+    /// Says what of the event's own fields and tags cannot be read, and what is taken in its place.
+    fn warn_unreadable_parts(&self) {
+        let (event, part, head) = (self.task.uuid, self.sync.part, &self.task.event);
         if head.timestamp.is_none_or(|moment| moment <= 0) {
             part.warn(format!(
                 "event {event}: its time of change cannot be read: it is compared anew at every run"
@@ -128,8 +141,6 @@ impl EventImport<'_> {
                 "event {event}: tags that cannot be read as a TLP or PAP are taken for RED: {tags}"
             ));
         }
-
-        own_tags
     }
 
     /// Attributes that MISP counts, whoever asks, and did not send: hidden from the key's user, or

@@ -64,6 +64,10 @@ fn object_body(attributes: &[&AttributeDraft], bodies: Vec<Value>) -> Value {
     body
 }
 
+/// An attribute, the object that it is in, and what an edit says of it; nothing of an object that is
+/// closed.
+type AttributeChange = (Uuid, Option<Uuid>, Value);
+
 /// The changes of one event on their way to a server.
 pub struct ServerWriter<'a> {
     /// Where they go.
@@ -222,50 +226,7 @@ impl ServerWriter<'_> {
     /// Changes of the event and of attributes that are there, and attributes that join an object
     /// that is there.
     fn send_edits(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
-        let mut changes: Vec<(Uuid, Option<Uuid>, Value)> = Vec::new();
-        let edits = self
-            .changes
-            .edits
-            .iter()
-            .filter(|edit| sending.may_send(&edit.uuid));
-
-        changes.extend(edits.map(|edit| {
-            (
-                edit.uuid,
-                edit.object,
-                request_bodies::attribute_patch(&edit.uuid, edit.change),
-            )
-        }));
-
-        changes.extend(
-            self.changes
-                .closed_objects
-                .iter()
-                .map(|object| (*object, Some(*object), Value::Null)),
-        );
-
-        let mut with_files = Vec::new();
-
-        for attribute in self.changes.additions.iter().copied() {
-            let Some(place) = attribute
-                .place
-                .as_ref()
-                .filter(|_| self.joins_existing_object(attribute, sending))
-            else {
-                continue;
-            };
-
-            if attribute.file.is_some() {
-                with_files.push((attribute, place.object));
-            } else {
-                changes.push((
-                    attribute.uuid,
-                    Some(place.object),
-                    self.attribute_body(attribute, None),
-                ));
-            }
-        }
-
+        let (changes, with_files) = self.pending_edits(sending);
         let mut head = request_bodies::event_patch(self.changes.event);
         if changes.is_empty() && !self.changes.event.is_empty() {
             self.send_edit_batch(std::mem::replace(&mut head, json!({})), &[], sending)?;
@@ -281,20 +242,54 @@ impl ServerWriter<'_> {
         // One file at a time, read just before it is sent.
         with_files.into_iter().try_for_each(|(attribute, object)| {
             match self.attribute_body_with_file(attribute, sending) {
-                Some(body) => self.send_edit_batch(
-                    json!({}),
-                    &[(attribute.uuid, Some(object), body)],
-                    sending,
-                ),
+                Some(body) => {
+                    let change = (attribute.uuid, Some(object), body);
+                    self.send_edit_batch(json!({}), &[change], sending)
+                }
                 None => Ok(()),
             }
         })
     }
 
+    /// What an edit says of the attributes and objects that are there, and the attributes with
+    /// files that join such an object.
+    fn pending_edits(
+        &self,
+        sending: &WriteLog,
+    ) -> (Vec<AttributeChange>, Vec<(&AttributeDraft, Uuid)>) {
+        let edits = self.changes.edits.iter();
+        let edits = edits.filter(|edit| sending.may_send(&edit.uuid));
+        let edits = edits.map(|edit| {
+            let body = request_bodies::attribute_patch(&edit.uuid, edit.change);
+            (edit.uuid, edit.object, body)
+        });
+        let closed = self.changes.closed_objects.iter();
+        let closed = closed.map(|object| (*object, Some(*object), Value::Null));
+        let mut changes: Vec<AttributeChange> = edits.chain(closed).collect();
+        let mut with_files = Vec::new();
+
+        for attribute in self.changes.additions.iter().copied() {
+            let Some(place) = &attribute.place else {
+                continue;
+            };
+            if !self.joins_existing_object(attribute, sending) {
+                continue;
+            }
+            if attribute.file.is_some() {
+                with_files.push((attribute, place.object));
+            } else {
+                let body = self.attribute_body(attribute, None);
+                changes.push((attribute.uuid, Some(place.object), body));
+            }
+        }
+
+        (changes, with_files)
+    }
+
     fn send_edit_batch(
         &self,
         head: Value,
-        batch: &[(Uuid, Option<Uuid>, Value)],
+        batch: &[AttributeChange],
         sending: &mut WriteLog,
     ) -> Result<(), WriteStop> {
         self.check_deadline()?;
