@@ -18,7 +18,7 @@ from cortex import Cortex
 
 KEY = "key-of-the-stand-in"
 OF_THE_GATE = ["fixtures/quickstart/run", "cargo test --locked"]
-PAGES = ["README.md", "docs/administrators.md", "docs/automation.md", "docs/analysts.md", "docs/troubleshooting.md", "docs/comparison.md", "docs/ARCHITECTURE.md"]
+PAGES = ["README.md", "docs/administrators.md", "docs/automation.md", "CONTRIBUTING.md", *sorted(path for path in map(str, Path("docs").glob("*.md")) if path not in ["docs/administrators.md", "docs/automation.md"])]
 BLOCK = re.compile(r"^( *)```sh(?: +(\w+))?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,6 +1,6 @@
 //! Configuration: loose JSON in, checked types out. The types are plain serde types; their JSON
-//! schema is the one source for reading them loosely (here), for the manifests and for the table in
-//! the README.
+//! schema is the one source for reading them loosely (here), for the manifests and for the page of
+//! options (`docs/options.md`).
 //!
 //! Cortex checks values when a worker is enabled, and not when it is changed later (its
 //! `WorkerSrv.scala`), so a number may arrive as text; and it writes an unset item as `null`, `[]`

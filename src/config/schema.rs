@@ -1,5 +1,5 @@
 //! Configuration items as data, read from the schema of a configuration type: for loose reading,
-//! the manifests and the README.
+//! the manifests and `docs/options.md`.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};

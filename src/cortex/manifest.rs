@@ -39,6 +39,9 @@ pub struct WorkerInfo {
 /// the catalogue.
 const MANIFEST_VERSION: &str = "1.0";
 
+/// Where people find what each option means.
+const OPTIONS_PAGE: &str = "https://github.com/cortex-misp/cortex-misp/blob/main/docs/options.md";
+
 /// The manifest of a worker.
 pub fn build(worker: &WorkerInfo) -> Value {
     let screenshots: Vec<_> = worker
@@ -53,7 +56,7 @@ pub fn build(worker: &WorkerInfo) -> Value {
         "author": "The cortex-misp developers",
         "url": "https://github.com/cortex-misp/cortex-misp",
         "license": "AGPL-V3",
-        "description": worker.description,
+        "description": format!("{} Its options: {OPTIONS_PAGE}", worker.description),
         "dataTypeList": worker.data_types,
         "command": format!("{}/{}", worker.name, worker.program),
         "baseConfig": "MISP",

@@ -90,7 +90,7 @@ Examples:
 
 A job is what Cortex writes for a worker, such as
   {job}
-\"config\" has the options that --manifest lists; README.md explains them.
+\"config\" has the options that --manifest lists; docs/options.md explains them.
 
 While it works at a terminal, a line on the standard error says how far it is.
 Exit status: 0 once a report is given, whatever it says; 1 if none could be given, or if check \

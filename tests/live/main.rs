@@ -93,7 +93,7 @@ fn main() -> ExitCode {
             ..
         }) => {
             println!(
-                "live: no server was asked for: set MISP_URL and MISP_KEYS, or THEHIVE_URL and THEHIVE_KEYS, as the README says"
+                "live: no server was asked for: set MISP_URL and MISP_KEYS, or THEHIVE_URL and THEHIVE_KEYS, as CONTRIBUTING.md says"
             );
             ExitCode::SUCCESS
         }

@@ -1,11 +1,10 @@
-//! Documents that are made from the code: manifests, the schema of reports, the README's table of options. `BLESS=1 cargo nextest run documents` writes them; without it a difference is a failure.
+//! Documents that are made from the code: manifests, the schema of reports. The page of options is in `options.rs`. `BLESS=1 cargo nextest run documents` writes them; without it a difference is a failure.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cortex_misp::config::overrides::is_overridable;
-use cortex_misp::config::schema::{self, OptionSpec};
+use cortex_misp::config::schema;
 use cortex_misp::cortex::manifest::{self, WorkerKind};
 use cortex_misp::export::{self, Export};
 use cortex_misp::import::{self, Import};
@@ -201,22 +200,6 @@ fn the_schema_of_reports_is_that_of_the_code() {
     compare(
         Path::new("manifests/schemas/report.schema.json"),
         &manifest::to_json_text(&report::schema()),
-    );
-}
-
-#[test]
-fn the_readme_lists_every_option() {
-    let workers = [
-        ("export", schema::for_config::<export::Config>()),
-        ("import", schema::for_config::<import::Config>()),
-    ];
-    let table = render_option_table(&workers);
-    let readme = fs::read_to_string("README.md").unwrap();
-    let (head, rest) = readme.split_once("<!-- options -->\n").unwrap();
-    let (_, tail) = rest.split_once("<!-- end of options -->").unwrap();
-    compare(
-        Path::new("README.md"),
-        &format!("{head}<!-- options -->\n{table}<!-- end of options -->{tail}"),
     );
 }
 
@@ -442,61 +425,6 @@ fn manifests() -> [(String, Value); 2] {
     ]
 }
 
-/// The README's table of options: both workers' items, once each. Where an item means something
-/// else to each of them, both meanings stand there. A star marks what no connection can have of its
-/// own.
-fn render_option_table(workers: &[(&str, Vec<OptionSpec>)]) -> String {
-    let mut rows: Vec<(OptionSpec, Vec<&str>, Vec<String>)> = Vec::new();
-
-    for (worker, specs) in workers {
-        for spec in specs {
-            match rows.iter_mut().find(|(known, ..)| known.name == spec.name) {
-                Some((_, users, meanings)) => {
-                    users.push(worker);
-                    meanings.push(spec.description.clone());
-                }
-                None => rows.push((spec.clone(), vec![worker], vec![spec.description.clone()])),
-            }
-        }
-    }
-
-    let rows = rows.iter().map(|(spec, users, meanings)| {
-        let list = if spec.multi { "[]" } else { "" };
-        let is_one = meanings.iter().all(|meaning| *meaning == spec.description);
-        let each = users
-            .iter()
-            .zip(meanings)
-            .map(|(user, meaning)| format!("**{user}**: {meaning}"));
-        let meaning = if is_one {
-            spec.description.clone()
-        } else {
-            each.collect::<Vec<_>>().join(" ")
-        };
-
-        let of_all = if is_overridable(&spec.name) { "" } else { " *" };
-
-        format!(
-            "| `{}{list}`{of_all} | {} | {} | {meaning} |\n",
-            spec.name,
-            users.join(", "),
-            default_word(spec)
-        )
-    });
-
-    let head = "| option | worker | default | meaning |\n|---|---|---|---|\n";
-
-    head.to_owned() + &rows.collect::<String>()
-}
-
-fn default_word(spec: &OptionSpec) -> String {
-    match &spec.default {
-        _ if spec.required => "required".to_owned(),
-        Some(Value::Array(_)) | None => "–".to_owned(),
-        Some(Value::String(text)) => format!("`{text}`"),
-        Some(other) => format!("`{other}`"),
-    }
-}
-
 /// Where the manifest stands in the catalogue, below `manifests/`.
 fn manifest_path(worker: &manifest::WorkerInfo) -> String {
     let folder = match worker.kind {
@@ -506,7 +434,7 @@ fn manifest_path(worker: &manifest::WorkerInfo) -> String {
     format!("{folder}/{name}/{name}.json", name = worker.name)
 }
 
-fn compare(path: &Path, text: &str) {
+pub(super) fn compare(path: &Path, text: &str) {
     if std::env::var_os("BLESS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -541,7 +469,7 @@ fn every_schedule_starts_the_command_that_is_tried() {
         let tried = command.split(" --").next().unwrap();
         assert!(page.contains(tried), "{tried}");
         if program == "misp-import" {
-            assert!(read("README.md").contains(line), "{line}");
+            assert!(page.contains(line), "{line}");
         }
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod generated;
 pub(crate) mod layers;
+pub(crate) mod options;
 pub(crate) mod report_page;
