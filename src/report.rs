@@ -381,6 +381,7 @@ impl ConnectionReporter {
     pub fn mark_writing(&self, begins: bool) {
         self.update(|part| {
             let writing = &mut part.beside.writing;
+            // Counted, since several threads may write at once.
             *writing = if begins {
                 *writing + 1
             } else {
@@ -423,6 +424,7 @@ impl ConnectionReporter {
         let shown = |reason: &String| self.run.scrubber().clean_truncated(reason, SHOWN_REASON);
         let verdict = match verdict {
             Verdict::Skipped(rule) => Verdict::Skipped(shown(rule)),
+            // Cleaned before the identifiers go: a part of a secret may look like one.
             Verdict::Failed(reason) => {
                 Verdict::Failed(shown(&strip_identifiers(&self.run.clean(reason))))
             }

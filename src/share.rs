@@ -15,6 +15,7 @@ pub fn order_round_robin<T, K: Eq + Hash>(list: &mut Vec<T>, who: impl Fn(&T) ->
     };
 
     let mut turned: Vec<(u64, T)> = std::mem::take(list).into_iter().map(with_turn).collect();
+    // The sort is stable, so that within a turn the order stays.
     turned.sort_by_key(|(turn, _)| *turn);
     list.extend(turned.into_iter().map(|(_, one)| one));
 }
@@ -34,6 +35,8 @@ pub fn truncate_fairly<T, K: Eq + Hash>(
         return Vec::new();
     }
     let mut places: Vec<(usize, &T)> = list.iter().enumerate().collect();
+    // The innermost first: the outermost orders last, so its turns decide, and the stable sort
+    // keeps those inside.
     for who in who {
         order_round_robin(&mut places, |(_, one)| who(one));
     }

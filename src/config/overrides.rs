@@ -253,11 +253,13 @@ pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
             });
         }
 
+        // Of two entries of one name the later stays: the connection's own.
         let whole = raw
             .clone()
             .into_iter()
             .chain(connection.own.clone())
             .collect();
+        // The warnings were given when the whole configuration was read.
         let (config, _) =
             parse_options(&whole, OptionSource::Configuration).with_context(|| {
                 format!("reading the settings of connection \"{}\"", connection.name)

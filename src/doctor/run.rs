@@ -306,7 +306,8 @@ fn check_organisations(
     }
 }
 
-/// One of several connections is for import only unless it says otherwise, which surprises.
+/// Says of a connection that it is not looked at: one of several is for import only unless it says
+/// otherwise, which administrators do not expect.
 fn skip_idle_connection(connection: &Connection, work: &str) -> Vec<Finding> {
     let mut findings = Findings::for_subject(&connection.name);
     let purpose = match connection.purpose {

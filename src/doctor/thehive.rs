@@ -142,6 +142,7 @@ impl TheHiveProbe<'_> {
             Ok(())
         });
 
+        // Also where the key was not taken: a clock that is wrong may be why.
         let affects = "what an import takes for changed since its last run may be off by as much";
         connectivity::check_clock(greeting.date, &self.network.clock(), affects, findings);
 

@@ -176,6 +176,7 @@ impl TagResolution {
 
     /// True if MISP lacks one of the names, or restricts it, so that the user's rights count.
     pub fn depends_on_rights(wanted: &[&str], tags: &[KnownTag]) -> bool {
+        // Whatever a user without any rights cannot set depends on rights.
         let strict = Self::new(wanted, tags, &Account::default());
         wanted.iter().any(|name| strict.resolve(name).is_none())
     }
@@ -266,6 +267,7 @@ impl KnownTag {
     /// it is left to them. One that is not exportable is not shown in lists, so that it would be
     /// missed for ever (`EventsController.php`, `index`).
     fn reason_unusable(&self, account: &Account) -> Option<Why> {
+        // 0 stands for nobody in particular.
         let is_free = |owner: Option<i64>, mine: &str| {
             owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine)
         };

@@ -56,6 +56,7 @@ fn cut_fairly<T>(list: &mut Vec<Sourced<T>>, most: usize) -> u64 {
     let event = |sourced: &Sourced<T>| key(sourced, true);
     let organisation = |sourced: &Sourced<T>| key(sourced, false);
     let part = |sourced: &Sourced<T>| (sourced.part, None);
+    // The innermost first: within an event, within an organisation, and then the connections.
     share::truncate_fairly(list, most, &[&event, &organisation, &part]).len() as u64
 }
 
@@ -95,6 +96,7 @@ fn cut_events(lines: &mut Vec<EventRow>, most: usize) -> u64 {
         kept.append(&mut class);
     }
 
+    // Back in the order in which they came.
     kept.sort_by_key(|(place, _)| *place);
     lines.extend(kept.into_iter().map(|(_, line)| line));
 

@@ -92,6 +92,7 @@ fn guess_name(kind: &'static str, data: &str) -> DetectedType {
 
 fn looks_like_address(bare: &str) -> bool {
     bare.contains(':')
+        // No more than a hint: `guess_address` reads it then.
         || bare
             .bytes()
             .next_back()
@@ -202,6 +203,7 @@ fn fingerprint_of(digits: usize) -> Option<&'static str> {
 /// The type of a value that nobody gave one, where it can be nothing else.
 fn guess_untyped(data: &str) -> &'static str {
     let bare = data.trim();
+    // Nothing that is recognised below is as long.
     if bare.len() > 40 {
         return "other";
     }

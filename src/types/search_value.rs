@@ -185,6 +185,7 @@ impl SearchValue {
     /// observable stands for.
     fn compare_value(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
         let value = trim_pasted(value);
+        // A bare number means itself only in attributes of its own types.
         let row = row.filter(|row| !self.is_number || self.covers_type(row));
         let as_it_is = (row.is_some() || !self.is_number)
             .then(|| self.compare_spelling(row, value))
@@ -211,6 +212,7 @@ impl SearchValue {
                 .any(|one| fold_case(row, one) == value)
         };
 
+        // Case may mean nothing in the attribute's type, or in the type of what is sought.
         if is_same(row) || is_same(self.usual) {
             Some(Likeness::Same)
         } else if self.keys.contains(&equality_key(value)) {
@@ -287,9 +289,11 @@ fn host_spellings(value: &str) -> Vec<String> {
         false => idna::domain_to_ascii(host).into_iter().collect(),
     };
 
+    // MISP stores `[DOT]` in a URL as it is, and its database finds that in small letters.
     if !before.is_empty() {
         let (first, last) = host.rsplit_once('.').unwrap_or_default();
         for dot in ["[dot]", "(dot)"] {
+            // People hide every dot, or the last one only.
             hosts.extend([host.replace('.', dot), format!("{first}{dot}{last}")]);
         }
     }

@@ -146,6 +146,7 @@ fn describe_wrong_name(shown: &PeerCertificate, wanted: &str, trust: &TlsState) 
 fn describe_alert(alert: AlertDescription, trust: &TlsState) -> String {
     use AlertDescription as Alert;
 
+    // Servers give this refusal many names, so it is enough that ours was asked for and is missing.
     if !trust.has_own
         && (trust.seen.is_client_cert_requested() || alert == Alert::CertificateRequired)
     {

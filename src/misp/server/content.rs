@@ -172,6 +172,7 @@ impl ContentReader {
             .attributes
             .iter()
             .filter(|attribute| attribute.deleted != Some(true));
+        // What cannot be read has come too.
         let came = (live.count() + content.unreadable.len()) as i64;
         let is_whole = event.attribute_count.is_none_or(|count| came >= count);
         content.event = event;

@@ -88,6 +88,7 @@ impl Server {
         self.search_tags(&names, &is_meant, &mut known)?;
 
         for pattern in patterns {
+            // The longest part between the asterisks finds the fewest tags.
             let longest = pattern
                 .split('*')
                 .max_by_key(|part| part.len())

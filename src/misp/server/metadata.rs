@@ -24,6 +24,7 @@ impl Server {
         match self.account.get() {
             Some(account) => Ok(account),
             None => {
+                // Two threads may both ask: the first answer is kept.
                 let account = self.fetch_account()?;
                 Ok(self.account.get_or_init(|| account))
             }
@@ -41,6 +42,7 @@ impl Server {
         let own = &self.account()?.organisation.uuid;
         let is_own = |organisation: &Organisation| organisation.uuid.eq_ignore_ascii_case(own);
         let is_ours = event.orgc.as_ref().is_some_and(is_own);
+        // Where the server shows no owner, what it says of the creator counts.
         let is_here = event.org.as_ref().is_none_or(is_own);
 
         Ok(match (is_ours, is_here, event.locked == Some(true)) {
@@ -107,6 +109,7 @@ impl Server {
         &self,
         namespaces: &BTreeSet<String>,
     ) -> Result<HashSet<String>> {
+        // Anything but a plain word would make another path of it.
         let is_name = |name: &&String| {
             name.chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))

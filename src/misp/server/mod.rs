@@ -134,6 +134,7 @@ impl Server {
     fn explain_error(&self, failure: HttpError) -> anyhow::Error {
         let is_elsewhere = match &failure.cause {
             HttpErrorKind::Refused { status, .. } => {
+                // Where MISP speaks of authentication, the address is right, and the key is not.
                 matches!(status, 403..=405) && !error_mentions(&failure, "Auth")
             }
             HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_) => true,
@@ -257,6 +258,7 @@ fn explain_error(failure: HttpError) -> anyhow::Error {
             "MISP is in maintenance mode (its setting MISP.live is off) and lets in site \
              administrators only: try again when it is over",
         ),
+        // MISP gives no codes: these words, and those below, are of MISP 2.5.
         _ if error_mentions(&failure, "from your IP address") => Some(
             "the key is for certain addresses only: add the one of this machine to the key's \
              allowed IPs, in MISP",

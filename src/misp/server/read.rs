@@ -117,6 +117,7 @@ impl Server {
                 return pages.read_from(page(ATTRIBUTES, 1), false);
             }
 
+            // MISP makes the first page while the objects are asked for.
             pages.ask_ahead(page(LARGE_PAGE, 1));
             pages.fetch_objects()?;
             pages.read_from(page(LARGE_PAGE, 1), true)?;
@@ -247,6 +248,7 @@ impl EventPages<'_, '_, '_, '_> {
     /// Reads pages from this one on; `until_short` ends with the first that is not full.
     fn read_from(&mut self, first: PageRequest, until_short: bool) -> Result<()> {
         self.came = first.offset();
+        // Both closures need it, though never at the same time.
         let pages = RefCell::new(self);
         http::for_each_page(
             first,
@@ -286,6 +288,7 @@ impl EventPages<'_, '_, '_, '_> {
     fn ask_ahead(&mut self, page: PageRequest) {
         let (server, body) = (self.server, attribute_page(self.uuid, page));
         let asking = self.scope.spawn(move || {
+            // If another event has the place, the page is asked for when it is needed.
             let _only = server.asking_ahead.try_lock().ok()?;
             Some(server.client.post("attributes/restSearch", &body))
         });
@@ -412,6 +415,7 @@ impl PageStats {
         })?;
 
         self.withheld = count_withheld(counted, self.rows, page);
+        // Each counts as an attribute that cannot be read, so that none is lost in silence.
         for _ in 0..self.withheld {
             chunks.add_row(Element::Bad(Flaw::unreadable(WITHHELD)), None)?;
         }

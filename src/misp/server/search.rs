@@ -54,6 +54,7 @@ impl Server {
 
             let rows =
                 self.search_pages(&asked, usize::MAX, &mut |row| match to_hit(row, sought) {
+                    // These come by the search for related values.
                     Some(Hit::Related { .. }) | None => Ok(()),
                     Some(hit) => on(hit),
                 })?;
@@ -83,6 +84,7 @@ impl Server {
 
         let rows = self.search_pages(&asked, RELATED_PAGES, &mut |row| {
             match to_hit(row, sought) {
+                // These come by the search for the value.
                 Some(Hit::Attribute { .. }) | None => {}
                 Some(hit) => hits.push(hit),
             }

@@ -177,6 +177,7 @@ impl Event {
 
     /// Its entry in a feed's manifest.
     pub fn to_manifest_entry(&self) -> Value {
+        // What could not be read is `i64::MIN` (`strict_number`), and nothing to be passed on.
         let text = |number: Option<i64>| {
             number
                 .filter(|number| *number >= 0)
