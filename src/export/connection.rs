@@ -180,6 +180,7 @@ impl ConnectionExport<'_> {
             types: &assumed,
             ..*self
         };
+        // Made only to see whether something is decided that another MISP may decide otherwise.
         export.map_case(self.first_event_uuid());
         if !assumed.is_doubtful() {
             return Ok((misp, assumed));
@@ -283,6 +284,7 @@ impl ConnectionExport<'_> {
     /// whatever became of the first. Gives what became of it, and whether the event is another
     /// case's.
     fn write_case(&self, misp: &Misp) -> Result<(ExportResult, bool)> {
+        // Another run on the same folder waits until all of this is written.
         let _lock = if self.job.dry_run { None } else { misp.lock()? };
         let Targets {
             mut main,
@@ -328,6 +330,7 @@ impl ConnectionExport<'_> {
         loop {
             let mut mapped = self.map_case(uuid);
             mapped.wanted.extends = extends;
+            // The event is another case's: its tags stay that one's.
             if self.is_guest {
                 mapped.wanted.is_guest = true;
                 mapped.wanted.tags.clear();
@@ -374,6 +377,7 @@ impl ConnectionExport<'_> {
         there: Option<FoundEvent>,
         is_main: bool,
     ) -> Result<WriteOutcome> {
+        // No event is made for a case without an IOC that may go out.
         if there.is_none() && mapped.wanted.attributes.is_empty() {
             let done = ExportResult::without_event(mapped);
             return Ok(WriteOutcome::Done(Box::new(done)));
@@ -500,6 +504,7 @@ impl ConnectionExport<'_> {
     ) -> ExportResult {
         let (wanted, log) = (&writing.mapped.wanted, &writing.log);
 
+        // MISP took no new IOC, so that the published event was left alone.
         if log.waits {
             let known = plan.remarks.len();
             plan.postpone_minor_changes(wanted);

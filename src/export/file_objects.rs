@@ -228,6 +228,7 @@ fn add_file_object(
         context,
     };
     let attributes = build_file_attributes(&builder, index, name.as_deref(), attachment);
+    // Of two observables with the same file the first one carries it.
     if !builder.add_object(attributes, made) {
         return Ok(());
     }

@@ -330,6 +330,7 @@ impl Plan {
             self.head = EventPatch::default();
         }
 
+        // The wanted ones stand first in a plan, so that no retraction is among these.
         for (planned, draft) in self.attributes.iter_mut().zip(&wanted.attributes) {
             match planned.action {
                 Action::Add if !is_ioc(draft) => planned.action = Action::Skip(SkipRule::Waits),
@@ -519,6 +520,7 @@ impl Plan {
             .filter(|planned| planned.retracts())
             .map(|planned| (planned.uuid, planned))
             .collect();
+        // What a new plan does not name is as it should be.
         let done = Planned::new(Uuid::nil(), None, Subject::Retained, Action::Leave);
 
         let result = |(index, planned): (usize, &Planned)| {

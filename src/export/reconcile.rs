@@ -115,6 +115,8 @@ impl Reconciler<'_, '_> {
     /// # Errors
     /// That our uuid is taken by an event that we cannot see, or that is not ours.
     pub fn reconcile(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<EventResult> {
+        // In a feed even an empty plan goes on: it mends the manifest that a run which died left
+        // behind.
         if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
             // Nothing is sent: even an edit without effect would unpublish the event.
             return Ok((held, None));
@@ -194,6 +196,7 @@ impl Reconciler<'_, '_> {
             return Break((held, error));
         }
 
+        // So that what MISP never takes is not sent for ever.
         self.has_repeated = true;
         match self.make_plan(held.as_ref()) {
             Ok(plan) if plan.is_empty() => Break((held, None)),

@@ -50,6 +50,7 @@ pub fn open_misp(
     part: &ConnectionReporter,
 ) -> Result<Misp> {
     let mut misp = Misp::open(connection, network, part)?;
+    // Before anything is read: tags that decide are then kept, however many an event has.
     misp.set_decisive_tags(filters.tag_patterns());
     note_version(misp.version()?, part);
     Ok(misp)

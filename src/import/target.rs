@@ -109,6 +109,7 @@ impl AlertTarget {
     ) -> Result<T, HttpError> {
         part.mark_writing(true);
         let done = call(&self.client);
+        // Before the write counts as over, so that a report that is made in between knows of it.
         if done.is_ok() {
             part.run.mark_written();
         }

@@ -115,6 +115,7 @@ pub fn find_duplicates<'o>(
         all.extend(group.into_iter().skip(usize::from(!is_kept)));
     }
 
+    // The map gives its groups in no order.
     all.sort_by_key(|observable| {
         (
             observable.created_at,

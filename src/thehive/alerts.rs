@@ -125,6 +125,7 @@ impl TheHive {
         left_out: &[Uuid],
         on: &mut dyn FnMut(Vec<Element<Alert>>) -> Result<()>,
     ) -> Result<()> {
+        // An alert that was never changed has no `_updatedAt`.
         let since = |field: &str| json!({"_gte": {"_field": field, "_value": since_ms}});
         let date = json!({"_or": [since("_createdAt"), since("_updatedAt")]});
         let date = (since_ms > 0).then_some(date);

@@ -55,6 +55,7 @@ impl Asked for Asking<'_> {
         let since = since.map(|since| json!({"_gte": {"_field": "_createdAt", "_value": since}}));
         let mut query = build_ioc_query(self.case, since);
         let mut page = page(0, number);
+        // Counted in the same answer, which spares a question where one page has all.
         if is_first {
             json::set(&mut page, "extraData", json!(["total"]));
         }
@@ -182,6 +183,8 @@ impl Read {
                 return Ok(());
             }
             if last > since {
+                // Pages overlap in the moment at which one ends, since others may have been created
+                // then too.
                 (since, number) = (last, PAGE);
             } else {
                 // More of one moment than a page holds.
@@ -204,6 +207,7 @@ impl Read {
         let place = id.as_ref().and_then(|id| self.places.get(id)).copied();
         if let Some(known) = place.and_then(|place| self.all.get_mut(place)) {
             *known = one;
+        // Without an id only the whole shows whether it came before.
         } else if id.is_some() || !overlaps || !self.all.contains(&one) {
             self.places.extend(id.map(|id| (id, self.all.len())));
             self.all.push(one);

@@ -193,6 +193,7 @@ impl TheHive {
     pub fn has_case_template(&self, name: &str) -> Result<bool> {
         let is_it = filter(&[is("name", name)]);
         let query = json!([{"_name": "listCaseTemplate"}, is_it, page(0, 1)]);
+        // Nothing is read of it, so any type with lenient fields will do.
         Ok(!self.list::<AlertOrigin>(query, 1)?.is_empty())
     }
 

@@ -192,6 +192,7 @@ impl TheHive {
                     );
                     Ok(case)
                 }
+                // One that cannot be read may be one that has to be exported.
                 Element::Bad(flaw) => Err(anyhow::anyhow!(flaw.describe("the list of cases"))),
             })
             .collect()

@@ -275,6 +275,7 @@ fn split<'d>(data: &'d [&'d str], limit: usize) -> Vec<&'d [&'d str]> {
             left.checked_sub(bytes).map(|less| left = less).is_some()
         };
         let number = rest.iter().take(VALUES).take_while(fits).count();
+        // A single value that is too long goes by itself: TheHive says what is wrong with it.
         let (part, others) = rest.split_at(number.max(1));
         parts.push(part);
         rest = others;

@@ -110,6 +110,8 @@ impl User {
             .iter()
             .find(|(name, id)| *name == asked || *id == asked)
             .map(|(name, _)| (*name).to_owned());
+        // An `_id` is no name to compare with: that TheHive names some organisation shows that it
+        // took it.
         let is_taken = self.organisation == asked
             || (asked.starts_with('~') && !["", NONE].contains(&&*self.organisation));
 

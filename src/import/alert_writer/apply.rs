@@ -226,6 +226,7 @@ impl AlertWriter<'_> {
         match done {
             Ok(added) => self.record_added(goal, &batch, added),
             Err(WriteError::Content(failure)) => self.handle_refused_batch(goal, batch, &failure),
+            // Somebody else was faster: the next look finds it there.
             Err(WriteError::Duplicate(_)) => Ok(()),
             Err(WriteError::Denied(failure) | WriteError::Gone(failure)) => Err(failure.into()),
             Err(WriteError::Unclear(failure)) => {
@@ -296,6 +297,7 @@ impl AlertWriter<'_> {
             && goal.transfer.is_none()
             && target.note_lacking_type(&batch.group.data_type, part)
         {
+            // They stay open: after the next look they are sent as `other`.
             return Ok(());
         }
         let Some(halves) = batch.halves().filter(|_| !is_unknown_type) else {
@@ -332,6 +334,7 @@ impl AlertWriter<'_> {
             }
             Err(WriteError::Unclear(failure)) => return Err(self.doubt(&failure, values)),
             Err(WriteError::Duplicate(_)) => {}
+            // The alert is what counts: that its case lacks something is a warning.
             Err(error) => self.warn_of_case(&failure_of(error).to_string()),
         }
         Ok(())
@@ -400,6 +403,7 @@ impl AlertWriter<'_> {
         let Some(before) = self.alert().map(|alert| alert.id.clone()) else {
             return Ok(false);
         };
+        // TheHive 4 answers 403, too, where observables are added to an alert that is gone.
         if self.is_begun || !matches!(status, Some(403 | 404)) {
             return Ok(false);
         }

@@ -99,8 +99,10 @@ impl AlertWriter<'_> {
 
         let is_new = self.is_new();
         let count = now.observable_count.and_then(|it| u64::try_from(it).ok());
+        // More than this run knows of: an unanswered write, or somebody else, put it in.
         let has_more = count.is_some_and(|count| count > self.added);
         let extent = ReadSummary {
+            // In a new alert nothing can be over: only doubles are looked for.
             is_flawed: extent.is_flawed || is_new,
             ..extent
         };
@@ -113,6 +115,7 @@ impl AlertWriter<'_> {
         let is_gone = held.stale.iter().any(|stale| stale.why != Why::Double);
         let mut is_complete = !self.is_open;
 
+        // If the event has changed meanwhile, nothing is taken out: the next run compares again.
         if (extent.is_paged && !is_new || is_gone) && !(extent.is_same)()? {
             is_complete = false;
         } else if !held.stale.is_empty() {

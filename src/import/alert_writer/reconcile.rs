@@ -336,6 +336,8 @@ impl AlertWriter<'_> {
     fn look_for_observables(&mut self, goal: &mut ObservableGoal<'_>) -> Result<Held> {
         let mut held = Held::default();
         goal.taken = self.target.replace_lacking_types(goal.page.wanted);
+        // A fresh alert has what its creation carried and nothing else, which spares the first
+        // look.
         if let AlertState::Created { is_fresh, .. } = &mut self.state
             && goal.transfer.is_none()
             && std::mem::take(is_fresh)
@@ -348,6 +350,7 @@ impl AlertWriter<'_> {
             // It was not there when the events were compared.
             (None, _) => {}
             (Some(id), Some(transfer)) => {
+                // It may be one of those that were written since the last look.
                 if self.written_files.contains(transfer.file.file_key()) {
                     self.files = None;
                 }
@@ -361,6 +364,7 @@ impl AlertWriter<'_> {
                 let found = self.fetch_known_observables(&id, goal)?;
                 let types = &self.target.types;
                 for observable in found {
+                    // Of several with one value ours counts: only that may be changed.
                     let is_ours = observable_diff::is_ours(&observable, &self.target.users);
                     let key = types.identity_key(&observable.data_type, &observable.data);
                     if is_ours || !held.observables.contains_key(&key) {
