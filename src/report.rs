@@ -511,6 +511,7 @@ impl ConnectionReporter {
     /// Adds what was recorded apart. What was set for a stopped run goes in the same moment, so
     /// that no report has it twice.
     pub fn merge_part(&self, apart: &Self) {
+        // Taken before the other draft is locked, so that no two threads wait for each other.
         let recorded = std::mem::take(&mut *apart.run.draft());
         let mut draft = self.run.draft();
         if let Some(part) = draft.full.connections.get_mut(self.index) {
@@ -523,6 +524,7 @@ impl ConnectionReporter {
     pub fn finish(&self, error: Option<String>) {
         self.update(|part| {
             part.ledger
+                // What has no verdict by now counts as failed, also where nothing went wrong.
                 .close_open(error.as_deref().unwrap_or("not reached"));
             part.error = error;
             part.beside.has_ended = true;

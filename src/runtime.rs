@@ -1,8 +1,8 @@
 //! The life of a run: command line, job, gate, work, report, exit status. Whatever happens, a
 //! report is given: the work runs on its own thread and writes into [`RunReport`], which this
 //! thread can read at any time. What the command line may say is in `cli.rs`, how a record becomes
-//! a report in `outcome.rs`, and what a person at a terminal sees meanwhile in `progress.rs`. `now.rs`
-//! has Cortex run the worker, for a schedule.
+//! a report in `outcome.rs`, and what a person at a terminal sees meanwhile in `progress.rs`.
+//! `now.rs` has Cortex run the worker, for a schedule.
 
 mod cli;
 pub mod now;
@@ -150,6 +150,7 @@ fn run_on_thread<W: Worker>(place: &JobSource, run: &RunReport) -> RunEnd {
 
 /// Waits for the end of the work, a signal, or a deadline that the work does not keep.
 fn wait_for_end(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progress>) -> RunEnd {
+    // Until the work has read its configuration, no deadline is known.
     let mut last: Option<Instant> = None;
     loop {
         let left = last.map_or(Duration::MAX, |last| {
@@ -169,6 +170,7 @@ fn wait_for_end(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progres
             }
             Ok(WorkerMessage::Signal) => return RunEnd::Stopped("stopped by a signal"),
             Ok(WorkerMessage::End(end)) => return end,
+            // Only the pause between two looks is over.
             Err(RecvTimeoutError::Timeout) if pause < left => {
                 progress.iter_mut().for_each(Progress::show)
             }

@@ -207,8 +207,8 @@ impl Job {
             folder: None,
         };
 
+        // TheHive names the user who clicked.
         let is_of_thehive = new
-            // TheHive names the user who clicked.
             .parameters
             .get("user")
             .is_some_and(|user| !is_unset(user));

@@ -318,6 +318,7 @@ fn rights_of_export(role: &Role, sightings: Option<&str>) -> impl Iterator<Item 
 }
 
 fn check_version(shown: &str, version: &str, findings: &mut Findings) {
+    // What stands behind the numbers, such as the name of a branch, says nothing here.
     let numbers: Vec<u32> = version
         .split(['.', '-'])
         .map_while(|part| part.parse().ok())

@@ -244,6 +244,7 @@ impl ConnectionExport<'_> {
 
     pub fn first_event_uuid(&self) -> Uuid {
         let events = self.event_uuids(self.ids);
+        // There is always one.
         events.first().copied().unwrap_or_default()
     }
 
@@ -419,6 +420,7 @@ impl ConnectionExport<'_> {
             fruitless: 0,
             has_repeated: false,
         };
+        // What tags are called there is asked for only if one has to be set.
         if writing.may_set_tags(held.as_ref()) {
             writing.tags = self.settle_tags(misp, &mut writing.first, held.as_ref())?;
             writing.resolve_uuids(held.as_ref());
@@ -515,6 +517,7 @@ impl ConnectionExport<'_> {
         self.warn_of_unpublication(before, after.as_ref());
         self.note_earlier_publication(before, &plan);
 
+        // If the event could not be read back, its row tells what was known before.
         let there = after.as_ref().map(|after| &after.event);
         let event = there.or(before).or(log.event.as_ref()).map(|event| {
             let live = after.as_ref().map(count_live);

@@ -286,6 +286,7 @@ impl<'a> EventIndex<'a> {
         let tags = HeldTags::new(held.tags_with_local_flag());
         let is_laxer = match tags.tlp() {
             Some(tlp) => tlp < wanted.tlp,
+            // Without a TLP of its own it has the event's.
             None => wanted.is_stricter && self.tlp < Some(wanted.tlp),
         };
         // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set
@@ -341,6 +342,7 @@ impl<'a> EventIndex<'a> {
                 "distribution",
                 match distribution {
                     Some(0) | None => false,
+                    // 5 is that of the event.
                     Some(5) => is_open,
                     Some(_) => is_open || !wanted.is_closed,
                 },

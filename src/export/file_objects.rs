@@ -87,6 +87,7 @@ pub fn extract(
         }
     }
 
+    // In the order of the case again.
     open.sort_by_key(|(index, _)| *index);
 
     made
@@ -393,6 +394,7 @@ fn add_group_object<'a>(
     // The object is named by the best hash that it has.
     let best = hashes
         .iter()
+        // Of several of one kind the first by its value, whatever the order of the case.
         .min_by_key(|mapped| (rank(&mapped.kind), &mapped.value))
         .filter(|_| is_whole && !names.is_empty());
     let Some(best) = best else {

@@ -216,6 +216,7 @@ impl Plan {
         let (head, remarks) = diff::event_patch(wanted, held, rules);
         let (unwanted, alarms) = retraction::plan_all(wanted, &index, rules);
 
+        // The wanted ones stand first and in their order, which `results` counts on.
         let mut attributes = index.decide_actions(&wanted.attributes, rules);
         let retained = diff::tighten_retained(wanted, &attributes, &index, rules);
         attributes.extend(unwanted.into_iter().chain(retained));
@@ -238,6 +239,7 @@ impl Plan {
             alarms,
         };
 
+        // Nothing is added to an event that is only brought in line.
         if wanted.only_tightens {
             plan.new_objects.clear();
             for planned in &mut plan.attributes {
@@ -483,6 +485,7 @@ impl Plan {
 
     /// What became of the event itself.
     pub fn event_verdict(&self, log: &WriteLog) -> Verdict {
+        // If another run was faster, the event is none of this run's making.
         match (self.create, log.was_taken) {
             (true, false) => Verdict::Created,
             (false, _) if self.is_empty() => Verdict::Unchanged,
@@ -567,11 +570,13 @@ impl Planned {
         };
 
         match (&self.action, &next.action) {
+            // A rule that holds by now, such as that somebody deleted it, says more.
             (_, Action::Skip(_)) => next.forecast(),
             (Action::Add, Action::Leave) if is_made() => {
                 let remarks = Remark::of_new_attribute(&next.remarks);
                 AttributeResult::new(Verdict::Created, remarks)
             }
+            // MISP took the new attribute, and not all of it.
             (Action::Add, Action::Change(patch)) if is_made() && !log.is_unseen => {
                 let remark = Remark::Stored(diff::describe_unfinished(patch));
                 AttributeResult::new(Verdict::Created, vec![remark])

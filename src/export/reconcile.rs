@@ -183,9 +183,9 @@ impl Reconciler<'_, '_> {
     }
 
     /// After a write that nothing stopped: the end, or what is to be written now. Something may be
-    /// left all the same: what MISP refused by its uuid, which gets another one here; a tag that was
-    /// there locally, which only a second edit sets for everybody; or what MISP left out of a list
-    /// of objects, of which it says why if it is asked once more.
+    /// left all the same: what MISP refused by its uuid, which gets another one here; a tag that
+    /// was there locally, which only a second edit sets for everybody; or what MISP left out of a
+    /// list of objects, of which it says why if it is asked once more.
     fn finish_written(&mut self, written: &Plan) -> ControlFlow<EventResult, Plan> {
         let (mut held, error) = self.read_back(None);
         let is_left = error.is_none()
@@ -337,9 +337,9 @@ impl Reconciler<'_, '_> {
         error
     }
 
-    /// Looks until two looks agree, or for a minute, or until MISP refuses to show it: then what was
-    /// seen last counts. None if nothing was seen. What is planned by a look that is too early, MISP
-    /// refuses by its uuids.
+    /// Looks until two looks agree, or for a minute, or until MISP refuses to show it: then what
+    /// was seen last counts. None if nothing was seen. What is planned by a look that is too early,
+    /// MISP refuses by its uuids.
     fn wait_until_stable(&self) -> Option<Option<EventContent>> {
         let clock = self.export.job.network.clock();
         let mut before: Option<Option<EventContent>> = None;

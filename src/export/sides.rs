@@ -1,7 +1,7 @@
 //! A case that TheHive shares: its owner and the organisations that it is shared with see parts of
 //! it, and may export all into its one event. Each side's attributes have uuids of their own
-//! (`Ids::for_case`), so that neither takes back what it does not see; and each finds there what the
-//! other brought.
+//! (`Ids::for_case`), so that neither takes back what it does not see; and each finds there what
+//! the other brought.
 
 use std::collections::{HashMap, HashSet};
 

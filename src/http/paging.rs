@@ -47,8 +47,8 @@ impl PageRequest {
     }
 }
 
-/// Asks for one page after the other, beginning with this one, until `take` gives true: that was the
-/// last.
+/// Asks for one page after the other, beginning with this one, until `take` gives true: that was
+/// the last.
 ///
 /// # Errors
 /// What `ask` gave, unless smaller pages help; or the error of `take`.

@@ -56,8 +56,8 @@ pub fn open_misp(
     Ok(misp)
 }
 
-/// The same, and looks up the names of the filters meanwhile. What a server says of them is believed
-/// only if it names its version.
+/// The same, and looks up the names of the filters meanwhile. What a server says of them is
+/// believed only if it names its version.
 ///
 /// # Errors
 /// Those of [`open_misp`], else those of [`resolve`].

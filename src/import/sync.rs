@@ -616,8 +616,8 @@ impl ConnectionImport<'_> {
         new.for_each(|task| self.record_over_limit(listing, &task));
     }
 
-    /// Sends events to the workers: the small ones of a server in lists, then those that are read by
-    /// themselves.
+    /// Sends events to the workers: the small ones of a server in lists, then those that are read
+    /// by themselves.
     fn send_all(&self, listing: &mut ListState<'_>, tasks: Vec<ImportTask>) {
         let count = |task: &ImportTask| match &self.misp {
             Misp::Server(_) => task

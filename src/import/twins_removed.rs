@@ -160,6 +160,7 @@ impl ConnectionImport<'_> {
 
         let done = target.write(self.part, |client| client.delete_alert(&alert.id));
         Ok(match done.map_err(WriteError::from_http_error) {
+            // Somebody else may have removed it meanwhile.
             Ok(()) | Err(WriteError::Gone(_)) => None,
             Err(error) => Some(failure_of(error).to_string()),
         })

@@ -129,6 +129,7 @@ impl TagResolution {
             })
             .collect();
 
+        // Where a MISP has only the older word of a marking, that is set.
         let of = |name: &str| -> Option<Result<String, Why>> {
             let known = usable.get(&name.to_lowercase());
             known

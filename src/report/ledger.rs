@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 /// What is counted: `events` and `attributes` for an import, `observables` for an export, with
 /// lines of their own for the files that are carried over themselves, the attributes that are
-/// wanted no more, sightings, the observables that are taken out of an alert, and what is related to
-/// a value that was looked up.
+/// wanted no more, sightings, the observables that are taken out of an alert, and what is related
+/// to a value that was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ItemKind {

@@ -110,11 +110,11 @@ impl TheHive {
         Ok((alerts, unreadable))
     }
 
-    /// Hands over the alerts of a source that were created or changed since then (milliseconds since
-    /// 1970; 0 for all), the oldest first, in pages of [`ALERTS_PAGE`]. Left out are those of these
-    /// events, of which there are at most [`MOST_LEFT_OUT`]
-    /// (`fixtures/wire/thehive/583-query-alerts-but-for-some.json`). Alerts whose `source_ref` is no
-    /// uuid are among them.
+    /// Hands over the alerts of a source that were created or changed since then (milliseconds
+    /// since 1970; 0 for all), the oldest first, in pages of [`ALERTS_PAGE`]. Left out are those of
+    /// these events, of which there are at most [`MOST_LEFT_OUT`]
+    /// (`fixtures/wire/thehive/583-query-alerts-but-for-some.json`). Alerts whose `source_ref` is
+    /// no uuid are among them.
     ///
     /// # Errors
     /// What stopped the reading, or the error of `on`.
@@ -156,6 +156,7 @@ impl TheHive {
     /// # Errors
     /// What stopped the reading.
     pub fn fetch_alerts_of_event(&self, source: &str, event: &Uuid) -> Result<Vec<Alert>> {
+        // One that cannot be read may be the one that counts.
         let (alerts, unreadable) = self.fetch_alerts_of_events(source, &[*event])?;
         ensure!(
             unreadable.is_empty(),
@@ -280,6 +281,7 @@ fn parse_created_alert(answer: Response) -> Result<Alert, HttpError> {
             .and_then(Value::as_array)
             .and_then(|list| i64::try_from(list.len()).ok());
         let alert: Alert = serde_json::from_value(value)?;
+        // Without an id nothing could be added to it, so that it counts as not answered.
         ensure_id(&alert.id).map_err(|_| anyhow!("it names no alert"))?;
         Ok(Alert {
             observable_count: count.or(alert.observable_count),

@@ -45,6 +45,7 @@ impl Extra {
         {
             return None;
         }
+        // As a case that is asked for has it (`query_one_case`), so that both are read alike.
         fields.insert("extraData".to_owned(), json!({"isOwner": self.is_owner}));
         Some(case)
     }
@@ -147,6 +148,7 @@ impl TheHive {
         );
 
         Ok(CaseWithIocs {
+            // The case first: where it is not shown, the other errors say less.
             case: case?,
             observables: observables?,
             alerts,

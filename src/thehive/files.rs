@@ -52,7 +52,7 @@ impl TheHive {
             }
 
             Err(failure) if is_final(&failure) => return Err(explain_download_failure(failure)),
-            // It may go wrong with the zip alone: the file as it is is tried.
+            // The zip alone may be at fault: the file is tried as it is.
             Err(_) => {}
         }
 

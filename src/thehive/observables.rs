@@ -180,6 +180,7 @@ impl TheHive {
         let path = match holder {
             Holder::Case(id) => format!("api/v1/case/{}/observable", ensure_id(id)?),
             Holder::Alert(id) if is_five => format!("api/v1/alert/{}/observable", ensure_id(id)?),
+            // TheHive 4 has the route by this name.
             Holder::Alert(id) => format!("api/v1/alert/{}/artifact", ensure_id(id)?),
         };
         let mut observable = batch_to_json(group, is_five);

@@ -68,8 +68,8 @@ impl MispCapabilities {
         }
     }
 
-    /// A server that was not asked, taken for the newest MISP. [`Self::is_doubtful`] says whether it
-    /// has to be.
+    /// A server that was not asked, taken for the newest MISP. [`Self::is_doubtful`] says whether
+    /// it has to be.
     pub const fn assumed() -> Self {
         Self {
             types: None,

@@ -132,8 +132,8 @@ fn half_index(
     {
         kind != left
     } else {
+        // The second half of `regkey|value` may be any text.
         right == "other" || could_be(right, observable.data)
-    // The second half of `regkey|value` may be any text.
     };
 
     usize::from(is_second)

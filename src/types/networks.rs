@@ -115,7 +115,7 @@ impl Network {
                 (known.map(|part| format!("{part:x}")).collect(), SIX, ":")
             }
         };
-        // It begins with `::`, and behind that nothing is known of how its networks are written.
+        // Its zeros at the beginning are mostly written `::`, and nothing else is known.
         if parts.is_empty() {
             return vec![format!("{sign}{sign}%/%")];
         }

@@ -93,7 +93,7 @@ impl RelatedValues {
     /// What is to be searched for, each once.
     pub fn search_terms(&self) -> Vec<String> {
         let networks = self.network.iter().flat_map(|sought| sought.holders());
-        // MISP keeps a name as it was given, in either script.
+        // An attribute may have a name in either script.
         let names = self.names.keys().flat_map(|name| {
             let unicode = idna::domain_to_unicode(name).0;
             [name.clone(), unicode]

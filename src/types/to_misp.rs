@@ -217,6 +217,8 @@ impl Mapper<'_> {
 
     /// Keeps what can be sent. An observable is refused only if nothing of it can be.
     fn record(&mut self, index: usize, results: Vec<Result<MappedAttribute, ValidationError>>) {
+        // What holds the observable takes the warnings: the last of its attributes, or its
+        // composite.
         let mut place = self.covered.get(&index).copied();
         let mut reasons = Vec::new();
         for result in results {

@@ -387,9 +387,9 @@ impl AlertWriter<'_> {
             && observable_diff::is_ours(known, &self.target.users)
     }
 
-    /// True if an alert that cannot be written to has a twin that another import made: the work goes
-    /// on with that. Only the first page can be put into it, since nobody has the pages before it
-    /// any more.
+    /// True if an alert that cannot be written to has a twin that another import made: the work
+    /// goes on with that. Only the first page can be put into it, since nobody has the pages before
+    /// it any more.
     pub fn try_switch_to_twin(
         &mut self,
         goal: &mut Goal<'_>,

@@ -65,6 +65,7 @@ impl AlertWriter<'_> {
         places: &[usize],
         full: &[usize],
     ) -> Result<Box<Creation>> {
+        // The same once more, since what was sent before may yet arrive.
         if let Some(creation) = &goal.creation {
             return Ok(creation.clone());
         }
@@ -174,7 +175,7 @@ impl AlertWriter<'_> {
             omitted,
             ..
         } = creation;
-        // If TheHive counts others than were sent, a look tells what is in it.
+        // If TheHive counts another number than was sent, a look tells what is in it.
         let is_fresh = made.observable_count == i64::try_from(carried.len()).ok();
         let id = made.id.clone();
         self.state = AlertState::Created {

@@ -36,8 +36,8 @@ enum Why {
     Double,
 }
 
-/// What goes by one call: an observable, since there is no call for several, or the flags of as many
-/// as can be changed at once.
+/// What goes by one call: an observable, since there is no call for several, or the flags of as
+/// many as can be changed at once.
 pub fn group_removals(stale: Vec<StaleObservable>) -> Vec<Vec<StaleObservable>> {
     let (flags, whole): (Vec<_>, Vec<_>) =
         stale.into_iter().partition(|stale| stale.why == Why::Flag);
@@ -93,6 +93,7 @@ impl AlertWriter<'_> {
         let Some(mut now) = self.fetch_current_alert()? else {
             bail!("the alert is gone from TheHive")
         };
+        // Another import removed it as a twin of its own.
         if self.alert().is_some_and(|alert| alert.id != now.id) {
             return self.accept_superseding_alert(now);
         }

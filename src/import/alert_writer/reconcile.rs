@@ -175,8 +175,8 @@ impl fmt::Display for Doubt {
 impl std::error::Error for Doubt {}
 
 impl AlertWriter<'_> {
-    /// Plans and writes until the goal is reached; `held` is what TheHive has, if that was looked at
-    /// before. Gives the reason if something stays open.
+    /// Plans and writes until the goal is reached; `held` is what TheHive has, if that was looked
+    /// at before. Gives the reason if something stays open.
     ///
     /// # Errors
     /// What stopped it.
@@ -263,6 +263,7 @@ impl AlertWriter<'_> {
         };
 
         self.is_unsure = false;
+        // The creation has arrived after all.
         if matches!(self.state, AlertState::Missing)
             && let Goal::Observables(goal) = goal
             && let Some(found) = self.choose_alert(held.alerts.clone())

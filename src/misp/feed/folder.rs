@@ -330,6 +330,8 @@ impl Folder {
             let name = entry.with_context(reading)?.file_name();
             let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
             uuids.extend(
+                // Only names that this program gives: the parser reads other spellings of a uuid,
+                // too.
                 stem.filter(|stem| stem.len() == 36)
                     .and_then(|stem| Uuid::parse_str(stem).ok()),
             );
@@ -495,6 +497,7 @@ impl EventFileEditor<'_> {
     fn patch_attribute(&mut self, uuid: &Uuid, change: &AttributePatch) {
         let mut patch = request_bodies::attribute_patch(uuid, change);
         json::set(&mut patch, "timestamp", json!(self.timestamp));
+        // A feed's file has a boolean where the API takes a number.
         if let Some(deleted) = change.deleted {
             json::set(&mut patch, "deleted", json!(deleted));
         }
@@ -561,6 +564,7 @@ fn patch_members(holder: &mut Map<String, Value>, patch: Value) {
     let Value::Object(mut patch) = patch else {
         return;
     };
+    // Tags are added or taken off one by one; all else replaces what is there.
     let tags = patch.shift_remove("Tag");
     holder.extend(patch);
     let Some(Value::Array(tags)) = tags else {

@@ -271,6 +271,7 @@ impl Reading<'_> {
 
         match (stopped, read) {
             (Some(error), _) => Err(error),
+            // Nothing in it has the value, so its head is not wanted.
             (None, Ok(_)) if is_untouched => Ok(Ok(())),
             (None, Ok(head)) => on(Hit::Event {
                 event: *event,
@@ -352,6 +353,7 @@ impl Index {
                 index.is_cut = file.limit() == 0;
                 return Ok(index);
             }
+            // What goes on is the rest of a line that is too long to say anything.
             if line.last() != Some(&b'\n') {
                 file.skip_until(b'\n')?;
             }

@@ -79,7 +79,8 @@ impl Server {
         Ok(TagResolution::new(wanted, &tags, account))
     }
 
-    /// Asks for tags before they are needed: [`Self::resolve_tag_names`] does not ask again for these.
+    /// Asks for tags before they are needed: [`Self::resolve_tag_names`] does not ask again for
+    /// these.
     ///
     /// # Errors
     /// What stopped the asking.
@@ -174,8 +175,8 @@ impl Server {
         ))
     }
 
-    /// Asks for warninglists before they are needed: [`Self::check_warninglists`] does not ask again
-    /// for these values.
+    /// Asks for warninglists before they are needed: [`Self::check_warninglists`] does not ask
+    /// again for these values.
     ///
     /// # Errors
     /// What stopped the asking.

@@ -56,8 +56,8 @@ pub struct Server {
     failed_lists: AtomicU32,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
     pub decisive: Vec<String>,
-    /// What is read is only looked at, so that the next page of a big event is asked for while one is
-    /// read.
+    /// What is read is only looked at, so that the next page of a big event is asked for while one
+    /// is read.
     pub reads_ahead: bool,
     /// Held by whoever asks for a page that is read only later.
     asking_ahead: Mutex<()>,
@@ -167,6 +167,7 @@ impl Server {
         ];
 
         let path = self.url.path().trim_end_matches('/');
+        // What stands before the page may be the path below which MISP lives.
         let places = path.match_indices('/').map(|(at, _)| at);
 
         let is_page = |at: &usize| {

@@ -61,6 +61,7 @@ impl Server {
             let of_value = self.describe_withheld(&asked, &rows, "the value")?;
 
             let of_related = related.and_then(|related| {
+                // A panic there costs the related values, and not the search.
                 let found = related.join().unwrap_or_else(|_| bail!("it broke off"));
                 hand_over_related(found, on).transpose()
             });
@@ -109,6 +110,7 @@ impl Server {
         what: &str,
     ) -> Result<Option<String>> {
         let withheld = match (rows.came, rows.withheld) {
+            // Where no row came, the pages do not tell whether one is withheld.
             (0, 0) => self.count_withheld_values(asked)?,
             (_, withheld) => withheld,
         };
