@@ -2,6 +2,7 @@
 //! Connections are worked on at the same time, so nothing here depends on which of them
 //! was first.
 
+use super::ledger::VerdictKind;
 use super::{
     Alert, Artifact, ConnectionReport, EventRow, LeftOut, Operation, ReportBody, SHOWN_LINES,
 };
@@ -71,10 +72,10 @@ fn cut_events(lines: &mut Vec<EventRow>, most: usize) -> u64 {
     let mut classes: [Vec<(usize, EventRow)>; 3] = Default::default();
 
     for (place, line) in std::mem::take(lines).into_iter().enumerate() {
-        let class = match line.verdict.as_str() {
-            "skipped" | "unchanged" if line.matches.is_empty() => 2,
-            "skipped" | "unchanged" => 1,
-            _ => 0,
+        let class = match line.verdict {
+            VerdictKind::Created | VerdictKind::Updated | VerdictKind::Failed => 0,
+            VerdictKind::Skipped | VerdictKind::Unchanged if line.matches.is_empty() => 2,
+            VerdictKind::Skipped | VerdictKind::Unchanged => 1,
         };
 
         if let Some(class) = classes.get_mut(class) {
