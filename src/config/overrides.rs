@@ -143,6 +143,7 @@ pub fn parse_each(
             .clone()
             .into_iter()
             .partition(|(name, _)| header_items.iter().any(|item| item.name == *name));
+        // Only names that are known were put into it, so that there are no warnings.
         let (header, _) = parse_options::<OverrideHeader>(&header, OptionSource::Settings)
             .context(position.clone())?;
 

@@ -162,8 +162,8 @@ fn has_inline_markup(text: &str) -> bool {
 
 /// True for a `_` that does not stand inside a word, where it means nothing.
 fn has_emphasis(text: &str) -> bool {
-    let around = |piece: &str, of: fn(&str) -> Option<char>| {
-        of(piece).is_some_and(|c| c.is_ascii_alphanumeric())
+    let around = |piece: &str, edge: fn(&str) -> Option<char>| {
+        edge(piece).is_some_and(|c| c.is_ascii_alphanumeric())
     };
     let mut pieces = text.split('_').peekable();
     std::iter::from_fn(|| Some((pieces.next()?, pieces.peek().copied()?))).any(|(before, after)| {

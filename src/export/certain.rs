@@ -33,6 +33,7 @@ impl ConnectionExport<'_> {
         let thehive = self
             .job
             .thehive
+            // An export of a single observable retracts nothing.
             .filter(|_| !values.is_empty() && self.input.is_case)?;
 
         let asked = match self.fetch_iocs_among(&values, thehive) {

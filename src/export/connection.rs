@@ -295,6 +295,7 @@ impl ConnectionExport<'_> {
 
         let done = self.with_event_ids(main.is_guest, |export| {
             let done = export.write_main_event(misp, &mut main, others)?;
+            // What is told if the run is stopped while the other events are brought in line.
             export.set_fallback_report(&ReportData {
                 is_stopped: true,
                 ..done.to_report_data()
@@ -303,6 +304,7 @@ impl ConnectionExport<'_> {
             Ok(done)
         });
 
+        // Whatever became of the first event: an error of it is given only behind this.
         for target in followed {
             let uuid = target.uuid;
             if let Err(error) = self.with_event_ids(target.is_guest, |export| {

@@ -193,6 +193,7 @@ impl ObjectBuilder<'_> {
         let strictest = self.context.draft_of(self.iocs);
         let carriers = made.attributes.iter_mut().chain(&mut made.kept);
         for carrier in carriers
+            // What stands beside the observables: the file itself, and its size.
             .filter(|draft| draft.from.is_empty() && draft.object() == Some(self.object))
             .filter(|draft| draft.tlp < strictest.tlp)
         {
@@ -389,7 +390,8 @@ fn add_group_object<'a>(
         .iter()
         .partition(|mapped| mapped.kind == "filename");
     let rank = |kind: &str| HASHES.iter().position(|hash| *hash == kind);
-    let is_whole = mapping.refused.is_empty() && hashes.iter().all(|one| rank(&one.kind).is_some());
+    let is_whole =
+        mapping.refused.is_empty() && hashes.iter().all(|mapped| rank(&mapped.kind).is_some());
 
     // The object is named by the best hash that it has.
     let best = hashes

@@ -220,7 +220,9 @@ impl Plan {
         let mut attributes = index.decide_actions(&wanted.attributes, rules);
         let retained = diff::tighten_retained(wanted, &attributes, &index, rules);
         attributes.extend(unwanted.into_iter().chain(retained));
-        let edits = attributes.iter().filter(|one| one.action.patch().is_some());
+        let edits = attributes
+            .iter()
+            .filter(|planned| planned.action.patch().is_some());
         let edited: HashSet<Uuid> = edits.map(|planned| planned.uuid).collect();
         attributes.extend(retraction::restrict_unedited(wanted, held, &edited, rules));
 
@@ -275,7 +277,11 @@ impl Plan {
     pub fn into_read_only(self, wanted: &EventDraft) -> Self {
         let remark = "the event came here by synchronisation: it is managed on another MISP, and \
             nothing is written";
-        let retracted = self.attributes.iter().filter(|one| one.retracts()).count();
+        let retracted = self
+            .attributes
+            .iter()
+            .filter(|planned| planned.retracts())
+            .count();
 
         let mut undone = Vec::new();
         if self.restricts_visibility() {

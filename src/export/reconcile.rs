@@ -294,6 +294,7 @@ impl Reconciler<'_, '_> {
         }
         let held = &*held;
 
+        // These are not tried again.
         self.taken.extend(refused);
         let place = |draft: &AttributeDraft| (draft.uuid, draft.object());
         let before: HashSet<_> = self.mapped.wanted.attributes.iter().map(place).collect();

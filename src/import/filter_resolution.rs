@@ -148,8 +148,13 @@ pub fn resolve_own_organisation(misp: &Misp, filters: &EventFilters) -> Result<R
 /// Warns of names that do not exist.
 fn check(known: &ResolvedNames, filters: &EventFilters, part: &ConnectionReporter) -> Result<()> {
     let organisations = known.organisations.as_ref();
-    let is_known =
-        organisations.map(|known| move |name: &str| known.iter().any(|one| one.is_called(name)));
+    let is_known = organisations.map(|known| {
+        move |name: &str| {
+            known
+                .iter()
+                .any(|organisation| organisation.is_called(name))
+        }
+    });
     check_lists("organisations", filters.organisations(), is_known, part)?;
 
     let tags = known.tags.as_ref();

@@ -205,6 +205,7 @@ impl ConnectionImport<'_> {
         self.remove_twins();
         self.strangers.write_warnings(self.part);
         self.part
+            // Several threads have shown them, each when it was done.
             .update(|part| part.events.sort_by_key(|line| line.place));
 
         listed
@@ -326,8 +327,10 @@ impl ConnectionImport<'_> {
             }
         };
 
+        // A moment that lies ahead would count as recent for years.
         event.forget_implausible_moments(self.network.clock().now);
         if self.network.clock().is_near_the_end() {
+            // The next run lists the rest anew.
             bail!(NO_TIME);
         }
         self.warn_foreign_export(&uuid);

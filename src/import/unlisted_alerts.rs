@@ -177,6 +177,7 @@ impl ConnectionImport<'_> {
                 .reason()
                 .unwrap_or("gone from MISP: the alert is tagged")
                 .to_owned();
+            // Of an event that is gone only its alert's title is known.
             let mut event = Event::default();
             event.info = title;
             let task = ImportTask::new(u64::MAX, 0, Box::new(event), uuid);

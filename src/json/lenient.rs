@@ -311,8 +311,8 @@ pub fn fold_objects<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
 ) -> Result<C, D::Error> {
     let mut counted = C::default();
     let mut take = |element: Element<T>| {
-        if let Element::Good(one) = element {
-            count(&mut counted, one);
+        if let Element::Good(object) = element {
+            count(&mut counted, object);
         }
     };
 

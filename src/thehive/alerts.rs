@@ -88,7 +88,7 @@ impl TheHive {
         let filter = own_alerts_filter(source, Some(is_one_of("sourceRef", &names)));
         let listed = self.query_alerts(vec![filter], 0, events.len() + TWINS)?;
         let events: HashSet<&Uuid> = events.iter().collect();
-        let of = |source_ref: &str| {
+        let known_event = |source_ref: &str| {
             Uuid::try_parse(source_ref)
                 .ok()
                 .filter(|uuid| events.contains(uuid))
@@ -96,11 +96,10 @@ impl TheHive {
 
         for alert in listed {
             match alert {
-                Element::Good(alert) => {
-                    alerts.extend(Some(alert).filter(|alert| of(&alert.source_ref).is_some()))
-                }
+                Element::Good(alert) => alerts
+                    .extend(Some(alert).filter(|alert| known_event(&alert.source_ref).is_some())),
                 Element::Bad(flaw) => {
-                    let event = flaw.field("sourceRef").and_then(of);
+                    let event = flaw.field("sourceRef").and_then(known_event);
                     unreadable
                         .extend(event.map(|event| (event, flaw.describe("its alert in TheHive"))));
                 }

@@ -69,7 +69,7 @@ impl TheHive {
             } in audits
                 .into_iter()
                 .filter_map(Element::into_option)
-                .map(|one| one.base)
+                .map(|audit| audit.base)
             {
                 let message = details.and_then(|details| details.message);
                 // A new one without a message has an empty one; a change without one is of

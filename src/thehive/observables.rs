@@ -116,8 +116,8 @@ impl TheHive {
     pub fn fetch_file_observables(&self, alert: &str) -> Result<Vec<Observable>> {
         let filter = filter(&[is("dataType", FILE)]);
         let mut files = Vec::new();
-        self.for_each_matching(alert, Some(filter), &mut |one| {
-            files.push(one);
+        self.for_each_matching(alert, Some(filter), &mut |file| {
+            files.push(file);
             Ok(())
         })?;
         Ok(files)
@@ -132,7 +132,7 @@ impl TheHive {
         let operations: Vec<Value> = filter.into_iter().chain([oldest_first()]).collect();
         let list = PagedList {
             limit: OBSERVABLES_PAGE,
-            order: RowOrder::Name(|row: &Element<Observable>| row.id(|one| &one.id)),
+            order: RowOrder::Name(|row: &Element<Observable>| row.id(|observable| &observable.id)),
             repeated: "TheHive sends the same page again and again",
         };
 
@@ -352,12 +352,12 @@ impl<'de> Visitor<'de> for AnsweredVisitor {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Answered, A::Error> {
         let Partly { success, failure } = Partly::deserialize(MapAccessDeserializer::new(map))?;
 
-        let refused = failure.into_iter().map(|one| {
+        let refused = failure.into_iter().map(|entry| {
             let Refused {
                 kind,
                 message,
                 object,
-            } = one;
+            } = entry;
 
             (
                 object.unwrap_or_default().into_stored_value(),

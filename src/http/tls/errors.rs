@@ -55,6 +55,7 @@ impl TlsState {
 fn describe_certificate_error(problem: &CertificateError, trust: &TlsState) -> String {
     use CertificateError as Problem;
 
+    // What could not be parsed was not kept.
     let Some(shown) = trust.seen.last() else {
         return format!("the server's certificate cannot be read ({problem:?})");
     };
@@ -170,6 +171,7 @@ fn describe_alert(alert: AlertDescription, trust: &TlsState) -> String {
     };
 
     match (ours, alert) {
+        // Only then it can be about our certificate.
         (Some(why), _) if trust.has_own && trust.seen.is_client_cert_requested() => {
             format!(
                 "the server refuses our client certificate (\"client_cert_path\"): {why} \

@@ -93,6 +93,7 @@ impl AlertWriter<'_> {
             }
             Goal::State(_, outcome) => {
                 self.is_changed |= diff.patch.is_real;
+                // Somebody may have switched its updates off meanwhile.
                 let followed = held.alerts.iter().find(|alert| alert.follow != Some(false));
                 if let Some(alert) = followed {
                     self.write_state(alert, *outcome, diff.patch.body)?;
@@ -117,7 +118,7 @@ impl AlertWriter<'_> {
         }
         if let Some(transfer) = goal
             .transfer
-            .filter(|it| !diff.add.is_empty() && !it.is_read())
+            .filter(|transfer| !diff.add.is_empty() && !transfer.is_read())
         {
             return self.read_file(goal, held, transfer);
         }

@@ -99,7 +99,9 @@ impl AlertWriter<'_> {
         }
 
         let is_new = self.is_new();
-        let count = now.observable_count.and_then(|it| u64::try_from(it).ok());
+        let count = now
+            .observable_count
+            .and_then(|count| u64::try_from(count).ok());
         // More than this run knows of: an unanswered write, or somebody else, put it in.
         let has_more = count.is_some_and(|count| count > self.added);
         let extent = ReadSummary {
@@ -258,14 +260,14 @@ impl AlertWriter<'_> {
     /// Under which digests an observable may be live: its value; of a file what
     /// [`attachments::keys_of_stored_file`] says.
     fn observable_digests(&self, observable: &Observable) -> Vec<Digest> {
-        let of = |data_type: &str, data: &str| {
+        let digest_of = |data_type: &str, data: &str| {
             let (data_type, data) = self.target.types.identity_key(data_type, data);
             digest(&data_type, &data)
         };
         match &observable.attachment {
             Some(file) => attachments::keys_of_stored_file(file, &observable.tags)
                 .iter()
-                .map(|name| of(&observable.data_type, name))
+                .map(|name| digest_of(&observable.data_type, name))
                 .collect(),
             None => {
                 // What TheHive has no type for is there under another one.
@@ -277,7 +279,7 @@ impl AlertWriter<'_> {
 
                 let names = lacking
                     .iter()
-                    .map(|data_type| of(data_type, &observable.data));
+                    .map(|data_type| digest_of(data_type, &observable.data));
                 names.chain([self.value_digest(observable)]).collect()
             }
         }

@@ -296,7 +296,9 @@ impl<'a> AlertWriter<'a> {
     /// missing, as after a creation that was cut short: an IOC that comes now is news.
     fn was_whole(&self) -> bool {
         match &self.state {
-            AlertState::Found(_, made_from) => made_from.as_ref().is_none_or(|it| it.is_complete),
+            AlertState::Found(_, made_from) => {
+                made_from.as_ref().is_none_or(|state| state.is_complete)
+            }
             AlertState::Missing | AlertState::Created { .. } => false,
         }
     }

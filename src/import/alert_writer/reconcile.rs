@@ -439,7 +439,10 @@ impl AlertWriter<'_> {
         // one adds.
         let (file, sha256) = (transfer.file, transfer.sha256());
         let is_same_content = |observable: &Observable| {
-            let known = observable.attachment.as_ref().and_then(|it| it.sha256());
+            let known = observable
+                .attachment
+                .as_ref()
+                .and_then(|file| file.sha256());
             known.is_some() && known == sha256
         };
         let known = held
@@ -466,8 +469,9 @@ impl AlertWriter<'_> {
                 if let Some(alert) = followed {
                     let (event, uuid) = (self.source.event, self.source.uuid);
                     let old = alert_diff::known_state(alert, uuid, &self.target.users);
-                    let of = (event, uuid);
-                    diff.patch = alert_diff::build_patch(draft, of, alert, old.as_ref(), *outcome);
+                    let source = (event, uuid);
+                    diff.patch =
+                        alert_diff::build_patch(draft, source, alert, old.as_ref(), *outcome);
                 }
             }
         }

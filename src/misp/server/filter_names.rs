@@ -68,11 +68,16 @@ impl Server {
     fn find_organisations(&self, names: &[&str]) -> Result<Vec<Organisation>> {
         self.get("organisations/index/scope:all", |answer| {
             let mut known = Vec::new();
-            for_each_row(answer, &[], "Organisation", &mut |one: Organisation| {
-                if names.iter().any(|name| one.is_called(name)) {
-                    known.push(one);
-                }
-            })?;
+            for_each_row(
+                answer,
+                &[],
+                "Organisation",
+                &mut |organisation: Organisation| {
+                    if names.iter().any(|name| organisation.is_called(name)) {
+                        known.push(organisation);
+                    }
+                },
+            )?;
             Ok(known)
         })
     }

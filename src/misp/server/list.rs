@@ -191,6 +191,7 @@ impl Server {
                 ROWS,
                 &mut |row| match IndexEntry::new(self.compact_event(row)) {
                     IndexEntry::Event(event, uuid) => Some((uuid, *event)),
+                    // One that cannot be read counts as not shown.
                     IndexEntry::Bad(_) => None,
                 },
             )
@@ -216,7 +217,9 @@ impl Server {
             unreadable,
         };
 
-        let is_in_object = |one: &Attribute| !["", "0"].contains(&one.object_id.as_str());
+        // MISP writes 0 for no object.
+        let is_in_object =
+            |attribute: &Attribute| !["", "0"].contains(&attribute.object_id.as_str());
         if content.attributes.iter().any(is_in_object) {
             self.add_objects_to(uuid, &mut content)?;
         }

@@ -69,6 +69,7 @@ impl Server {
             None => self.fetch_tags(wanted)?,
         };
 
+        // Where no right decides, the question who we are is spared.
         let nobody = Account::default();
         let account = if TagResolution::depends_on_rights(wanted, &tags) {
             self.account()?
@@ -123,6 +124,7 @@ impl Server {
             });
             let Described { taxonomy, entries } = match asked {
                 Ok(described) => described,
+                // A namespace that is no taxonomy there excludes nothing.
                 Err(error) if HttpError::status_of(&error) == Some(404) => continue,
                 Err(error) => return Err(error),
             };

@@ -432,8 +432,8 @@ impl PageStats {
 /// everything (`fixtures/wire/misp/214-ars-unknown-filter.json`).
 fn is_of_event(element: &Element<Attribute>, event: &Event) -> bool {
     match element {
-        Element::Good(one) => {
-            one.event_id.is_empty() || event.id.is_empty() || one.event_id == event.id
+        Element::Good(attribute) => {
+            attribute.event_id.is_empty() || event.id.is_empty() || attribute.event_id == event.id
         }
         Element::Bad(_) => true,
     }
