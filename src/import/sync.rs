@@ -297,7 +297,7 @@ impl ConnectionImport<'_> {
 
     /// The changed events that were set back, in turn by organisation.
     fn import_postponed(&self, listing: &mut ListState<'_>) {
-        // A report that shows alerts has none to update; its turns are waited for by nobody else.
+        // Where alerts are only reported there is none to update, so that no event waits.
         if self.targets.is_empty() {
             return;
         }

@@ -172,7 +172,7 @@ impl AlertWriter<'_> {
             .unzip();
         let is_ioc = sets_ioc(&change.body);
         if goal.transfer.is_some() {
-            // What was looked at is not what is there from now on.
+            // The files that were looked at are not as they are from now on.
             self.files = None;
         }
         let done = self.write(|client| client.change_observables(&ids, &change.body));
@@ -276,7 +276,7 @@ impl AlertWriter<'_> {
                         doubt = Some(Doubt::without_wait(reason));
                     }
                 }
-                // It was not answered for: so does it here.
+                // TheHive says nothing of it: the next look tells whether it is there.
                 None => goal.set(*place, Slot::Sent(Verdict::Created)),
             }
         }

@@ -329,7 +329,7 @@ impl AlertWriter<'_> {
         Ok(())
     }
 
-    /// Takes note of a removal. Told is what the event took back, not what two writes brought.
+    /// Takes note of a removal. What goes since two writes brought it twice is not reported.
     pub fn note_removed(&mut self, stale: &StaleObservable) {
         self.is_changed |= stale.why != Why::Double;
         self.removed += u64::from(stale.why == Why::Gone);
