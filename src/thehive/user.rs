@@ -132,8 +132,8 @@ impl User {
 
                 bail!(
                     "the user {} of \"thehive_key\" is no user of the organisation \"{}\"\
-                     {belongs_to}, or there is no such organisation: set the key of a user of that organisation, \
-                     or add this one to it",
+                     {belongs_to}, or there is no such organisation: set the key of a user of that \
+                     organisation, or add this one to it",
                     truncate_text(&self.login, 100),
                     truncate_text(asked, 100)
                 )
