@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// # Errors
 /// What the system says; or that it is no regular file.
 pub fn open(path: &Path) -> io::Result<File> {
+    // Looked at before it is opened, since opening a pipe waits for its other end.
     ensure_regular(&fs::metadata(path)?)?;
     File::open(path)
 }

@@ -157,6 +157,8 @@ impl Ids {
                     secret,
                     &[PRODUCT.as_bytes(), parent.as_bytes(), named.as_bytes()],
                 );
+                // Marked as version 5, though it is another hash: MISP stores such a uuid as it is
+                // sent.
                 Builder::from_sha1_bytes(first_bytes(&bytes)).into_uuid()
             }
         };
@@ -164,6 +166,7 @@ impl Ids {
         let (head, _) = plain.as_bytes().split_at(SIGNED);
         let bytes = [head, &self.signature(kind, head)].concat();
 
+        // Ten bytes and six are always a uuid.
         Uuid::from_slice(&bytes).unwrap_or(plain)
     }
 
@@ -300,6 +303,7 @@ fn hash_mark(parts: &[&[u8]]) -> [u8; MARK] {
 
 /// HMAC-SHA256 of the parts, joined by NUL.
 fn hmac_sha256(secret: &Secret, parts: &[&[u8]]) -> [u8; 32] {
+    // HMAC takes a key of any length, so there is always one.
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .unwrap_or_else(|_| Hmac::new(&Default::default()));
     mac.update(&parts.join(&0u8));

@@ -240,6 +240,7 @@ impl<L: Copy + Ord> Marking<L> {
     }
 
     fn read_plain_tags<'a>(&self, tags: impl IntoIterator<Item = &'a str>) -> Option<L> {
+        // White is the older word for CLEAR, which MISP's taxonomies still have.
         let white = format!("{}:white", self.name);
         let plain = tags.into_iter().filter_map(|tag| {
             let row = self.row(self.read_tag(tag)?)?;
@@ -338,6 +339,7 @@ fn level_among_words<L: Copy + Ord>(tag: &str, marking: &Marking<L>) -> Option<L
     if !strip_version(words.next()?.strip_prefix(marking.name)?).is_empty() {
         return None;
     }
+    // The parts of a version that stands apart, as in `TLP 2.0 RED`.
     while words
         .next_if(|word| strip_version(word).is_empty())
         .is_some()

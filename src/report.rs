@@ -381,6 +381,7 @@ impl ConnectionReporter {
     pub fn mark_writing(&self, begins: bool) {
         self.update(|part| {
             let writing = &mut part.beside.writing;
+            // Counted, since several threads may write at once.
             *writing = if begins {
                 *writing + 1
             } else {
@@ -423,6 +424,7 @@ impl ConnectionReporter {
         let shown = |reason: &String| self.run.scrubber().clean_truncated(reason, SHOWN_REASON);
         let verdict = match verdict {
             Verdict::Skipped(rule) => Verdict::Skipped(shown(rule)),
+            // Cleaned before the identifiers go: a part of a secret may look like one.
             Verdict::Failed(reason) => {
                 Verdict::Failed(shown(&strip_identifiers(&self.run.clean(reason))))
             }
@@ -509,6 +511,7 @@ impl ConnectionReporter {
     /// Adds what was recorded apart. What was set for a stopped run goes in the same moment, so
     /// that no report has it twice.
     pub fn merge_part(&self, apart: &Self) {
+        // Taken before the other draft is locked, so that no two threads wait for each other.
         let recorded = std::mem::take(&mut *apart.run.draft());
         let mut draft = self.run.draft();
         if let Some(part) = draft.full.connections.get_mut(self.index) {
@@ -521,6 +524,7 @@ impl ConnectionReporter {
     pub fn finish(&self, error: Option<String>) {
         self.update(|part| {
             part.ledger
+                // What has no verdict by now counts as failed, also where nothing went wrong.
                 .close_open(error.as_deref().unwrap_or("not reached"));
             part.error = error;
             part.beside.has_ended = true;

@@ -1,8 +1,8 @@
 //! The life of a run: command line, job, gate, work, report, exit status. Whatever happens, a
 //! report is given: the work runs on its own thread and writes into [`RunReport`], which this
 //! thread can read at any time. What the command line may say is in `cli.rs`, how a record becomes
-//! a report in `outcome.rs`, and what a person at a terminal sees meanwhile in `progress.rs`. `now.rs`
-//! has Cortex run the worker, for a schedule.
+//! a report in `outcome.rs`, and what a person at a terminal sees meanwhile in `progress.rs`.
+//! `now.rs` has Cortex run the worker, for a schedule.
 
 mod cli;
 pub mod now;
@@ -77,6 +77,7 @@ pub fn main<W: Worker, N: now::NowArgs>() -> ExitCode {
     let place = JobSource::find(arguments.folder);
     let run = RunReport::with_environment(Environment::from_process());
     let end = run_on_thread::<W>(&place, &run);
+    // A thread that still works writes into an empty draft from here on, which nobody reads.
     let report = build_report::<W>(std::mem::take(&mut run.draft()), end, &run.scrubber());
     let report = report.render(&run.scrubber());
     let is_for_people = arguments.pretty || is_interactive(&place);
@@ -140,6 +141,7 @@ fn run_on_thread<W: Worker>(place: &JobSource, run: &RunReport) -> RunEnd {
             Ok(result) => RunEnd::Finished(result),
             Err(cause) => RunEnd::Panicked(describe_panic(&*cause, &place_of_panic)),
         };
+        // If the run was stopped, nobody listens any more.
         drop(sender.send(WorkerMessage::End(end)));
     });
 
@@ -148,6 +150,7 @@ fn run_on_thread<W: Worker>(place: &JobSource, run: &RunReport) -> RunEnd {
 
 /// Waits for the end of the work, a signal, or a deadline that the work does not keep.
 fn wait_for_end(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progress>) -> RunEnd {
+    // Until the work has read its configuration, no deadline is known.
     let mut last: Option<Instant> = None;
     loop {
         let left = last.map_or(Duration::MAX, |last| {
@@ -167,6 +170,7 @@ fn wait_for_end(receiver: &Receiver<WorkerMessage>, mut progress: Option<Progres
             }
             Ok(WorkerMessage::Signal) => return RunEnd::Stopped("stopped by a signal"),
             Ok(WorkerMessage::End(end)) => return end,
+            // Only the pause between two looks is over.
             Err(RecvTimeoutError::Timeout) if pause < left => {
                 progress.iter_mut().for_each(Progress::show)
             }
@@ -229,6 +233,7 @@ fn run_worker<W: Worker>(
     run: &RunReport,
     on_clock: impl FnOnce(Clock) -> Clock,
 ) -> Result<()> {
+    // Before anything can fail: every message is cleaned of what is learnt here.
     run.set_scrubber(Scrubber::from_job(&raw, run.environment()));
     let job = Job::new(raw, W::DATA_TYPES)?.with_folder_of(place);
     let options = connection_options();
@@ -240,6 +245,8 @@ fn run_worker<W: Worker>(
     };
 
     if let Err(refusal) = job.check_markings() {
+        // The configuration, which has the deadline, is not read yet; the words of a refusal get a
+        // minute.
         let session = open_session(on_clock(Clock::start(1)));
         return Err(W::explain_refusal(&session, refusal));
     }

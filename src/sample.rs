@@ -82,6 +82,7 @@ pub fn unpack(zip: &[u8], password: &str, most: u64) -> Result<Vec<u8>> {
         .context("opening the zip's first entry")?;
     let mut bytes = Vec::new();
     entry
+        // One byte more than is allowed shows that there is more.
         .take(most.saturating_add(1))
         .read_to_end(&mut bytes)
         .context("reading the zip's first entry")?;
@@ -190,6 +191,7 @@ pub fn plain_name(name: &str) -> String {
         .collect();
 
     let name = replace_astral(name.trim()).into_owned();
+    // True of an empty name as well.
     if name.chars().all(|c| c == '.') {
         return "file".to_owned();
     }
@@ -209,6 +211,7 @@ pub fn plain_name(name: &str) -> String {
         .take(LONGEST_NAME - extension.chars().count())
         .collect();
 
+    // The cut may have left a blank at the end.
     format!("{stem}{extension}").trim_end().to_owned()
 }
 

@@ -119,6 +119,7 @@ impl Secrets {
                 .iter()
                 .for_each(|value| self.collect_from_value(value, kind)),
             Value::String(text) => self.collect_from_text(text, kind),
+            // A password or key of digits may be written without quotation marks.
             Value::Number(number) if kind == Kind::Secret => self.add(&number.to_string()),
             Value::Number(_) | Value::Bool(_) | Value::Null => {}
         }
@@ -132,6 +133,7 @@ impl Secrets {
 
         match kind {
             Kind::Secret => self.add(text),
+            // A proxy may be given without a scheme.
             Kind::Proxy if !text.contains("://") => self.add_userinfo(text),
             Kind::Proxy | Kind::Plain => text
                 .split("://")
@@ -150,11 +152,14 @@ impl Secrets {
         for part in [authority, word] {
             let Some((userinfo, _)) = part
                 .rsplit_once('@')
+                // Behind a path an `@` need not follow a user: there it counts only with a colon
+                // before it.
                 .filter(|(userinfo, _)| userinfo.contains(':') || part == authority)
             else {
                 continue;
             };
 
+            // What stands there without a colon may be a token.
             let (_, password) = userinfo.split_once(':').unwrap_or(("", userinfo));
             for text in [userinfo, password] {
                 self.add(text);

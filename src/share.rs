@@ -8,15 +8,16 @@ use std::hash::Hash;
 /// turn as it was.
 pub fn order_round_robin<T, K: Eq + Hash>(list: &mut Vec<T>, who: impl Fn(&T) -> K) {
     let mut turns: HashMap<K, u64> = HashMap::new();
-    let with_turn = |one: T| {
-        let turn = turns.entry(who(&one)).or_default();
+    let with_turn = |element: T| {
+        let turn = turns.entry(who(&element)).or_default();
         *turn += 1;
-        (*turn, one)
+        (*turn, element)
     };
 
     let mut turned: Vec<(u64, T)> = std::mem::take(list).into_iter().map(with_turn).collect();
+    // The sort is stable, so that within a turn the order stays.
     turned.sort_by_key(|(turn, _)| *turn);
-    list.extend(turned.into_iter().map(|(_, one)| one));
+    list.extend(turned.into_iter().map(|(_, element)| element));
 }
 
 /// Takes out of a list, which is in the order of importance, what finds no place if all take turns.
@@ -34,8 +35,10 @@ pub fn truncate_fairly<T, K: Eq + Hash>(
         return Vec::new();
     }
     let mut places: Vec<(usize, &T)> = list.iter().enumerate().collect();
+    // The innermost first: the outermost orders last, so its turns decide, and the stable sort
+    // keeps those inside.
     for who in who {
-        order_round_robin(&mut places, |(_, one)| who(one));
+        order_round_robin(&mut places, |(_, element)| who(element));
     }
     let mut is_kept = vec![false; list.len()];
     for (place, _) in places.into_iter().take(most) {

@@ -109,9 +109,11 @@ impl<'a> Link<'a> {
     /// Reads the value of such a tag; none if it names nothing.
     pub fn parse(value: &'a str) -> Option<Self> {
         let (name, rest) = value.split_once(':')?;
+        // The parser also reads spellings that this program never writes.
         let uuid = |text: &str| Uuid::parse_str(text).ok().filter(|_| text.len() == 36);
         let mut parts = rest.splitn(3, ':');
         let whole = parts.next().and_then(uuid).zip(parts.next().and_then(uuid));
+        // Version 1.0 wrote 8 digits there, and the port behind them.
         let port = if whole.is_some() {
             parts.next()
         } else {
@@ -151,6 +153,7 @@ fn reserved_word(tag: &str) -> Option<&'static str> {
         return Some(SOURCE);
     }
     let (namespace, rest) = split_namespace(&plain)?;
+    // The word ends at its value, or at a colour such as `#ff0000`.
     let end = rest
         .find(|c: char| !c.is_alphanumeric() && c != '-')
         .unwrap_or(rest.len());
@@ -206,6 +209,7 @@ fn split_namespace(plain: &str) -> Option<(&str, &str)> {
 pub fn fold_name(tag: &str) -> String {
     const LONGEST: usize = 256;
 
+    // Nearly all tags are ASCII, and need none of Unicode's tables.
     if tag.is_ascii() {
         return tag
             .chars()
@@ -223,6 +227,8 @@ pub fn fold_name(tag: &str) -> String {
 
 /// The characters of a text, in small letters, each as the one of ASCII that it looks like, if any.
 fn fold_letters(text: &str) -> impl Iterator<Item = char> {
+    // Looked up before and after each step: each may make another letter that looks like one of
+    // ASCII.
     let letters =
         DecomposingNormalizerBorrowed::new_nfkd().normalize_iter(text.chars().map(ascii_lookalike));
     letters
@@ -338,6 +344,7 @@ fn matches_glob(pattern: &str, tag: &str) -> bool {
     let Some(last) = parts.next_back() else {
         return rest.is_empty();
     };
+    // The first place of each part leaves the most text for the parts behind it.
     for part in parts {
         match rest.split_once(part) {
             Some((_, after)) => rest = after,

@@ -121,6 +121,7 @@ pub fn escape_json(json: String) -> String {
         let halves = c.encode_utf16(&mut halves).iter();
         halves.map(|half| format!("\\u{half:04x}")).collect()
     };
+    // A line end is JSON's own layout: those inside texts are escaped already.
     replace_hidden(&json, |c| c == '\n', escape).into_owned()
 }
 

@@ -37,6 +37,7 @@ impl Clock {
     /// Starts the clock of a run that may take so long; none for no deadline.
     pub fn start_with_limit(allowed: Option<Duration>) -> Self {
         let started = Instant::now();
+        // More than can be counted is no deadline.
         let deadline = allowed.and_then(|allowed| started.checked_add(allowed));
         let last = allowed.map_or(LAST, |allowed| LAST.min(allowed / 10));
         Self {
@@ -157,6 +158,7 @@ pub fn parse_day(text: &str) -> Option<i64> {
         number(2)?,
     );
 
+    // Behind a blank a time may follow.
     let rest = parts.next();
     let is_time = rest
         .is_none_or(|rest| rest.contains(':') && rest.starts_with(|c: char| c.is_ascii_digit()));

@@ -35,6 +35,8 @@ impl Organisations {
         } = self;
         let has =
             |list: &[String], name: &str| list.iter().any(|listed| is_same_name(listed, name));
+        // What keeps out is compared by its look too, so that no other spelling gets in
+        // (`tags::excludes`).
         let is_excluded = |name: &str| {
             has(excluded, name) || excluded.iter().any(|listed| are_alike(listed, name))
         };

@@ -215,6 +215,7 @@ impl Connections {
 
     fn check_lengths(&self) -> Result<()> {
         let names = self.name.len();
+        // A configuration of nothing but feeds in folders may leave the keys out.
         let all_feeds = self.url.iter().flatten().all(|url| urls::is_file(url));
         let keys = match self.key.is_empty() && all_feeds {
             true => names,
@@ -289,6 +290,7 @@ impl Connections {
             )
         };
         let remedy = "give the API key of the MISP user, or \"-\" if the connection is a feed";
+        // That there is none matters only if the connection turns out to lead to a server.
         let key = element(&self.key, index, "key", remedy);
 
         Ok(if urls::is_file(&url) {
@@ -306,6 +308,7 @@ impl Connections {
     fn resolve_purpose(&self, index: usize, target: &Target) -> Purpose {
         let is_web_feed = matches!(target, Target::WebFeed { .. });
         let is_for_all = self.purpose.len() == 1 && self.name.len() > 1;
+        // With several connections no case goes out to one that nobody declared for that.
         let default = if self.name.len() == 1 && !is_web_feed {
             Purpose::ImportAndExport
         } else {

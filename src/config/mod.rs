@@ -218,6 +218,7 @@ impl OptionSpec {
             (_, Value::Null) => Ok(None),
             (true, Value::Array(list)) => self.parse_list(list),
             (true, value) if is_unset(value) => Ok(None),
+            // A single value in the place of a list is a list of one.
             (true, value) => Ok(Some(Value::Array(vec![self.parse_one(value)?]))),
             (false, value) if is_unset(value) => Ok(None),
             (false, value) => self.parse_one(value).map(Some),
@@ -234,6 +235,7 @@ impl OptionSpec {
                         .map_err(|problem| anyhow!("(element {}) {problem}", index + 1))?,
                 );
             } else if self.positional {
+                // The lists beside this one are counted along: an empty element keeps its place.
                 read.push(Value::Null);
             }
         }

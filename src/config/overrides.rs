@@ -143,6 +143,7 @@ pub fn parse_each(
             .clone()
             .into_iter()
             .partition(|(name, _)| header_items.iter().any(|item| item.name == *name));
+        // Only names that are known were put into it, so that there are no warnings.
         let (header, _) = parse_options::<OverrideHeader>(&header, OptionSource::Settings)
             .context(position.clone())?;
 
@@ -253,11 +254,13 @@ pub fn configure_each<C: Clone + DeserializeOwned + JsonSchema>(
             });
         }
 
+        // Of two entries of one name the later stays: the connection's own.
         let whole = raw
             .clone()
             .into_iter()
             .chain(connection.own.clone())
             .collect();
+        // The warnings were given when the whole configuration was read.
         let (config, _) =
             parse_options(&whole, OptionSource::Configuration).with_context(|| {
                 format!("reading the settings of connection \"{}\"", connection.name)

@@ -97,6 +97,7 @@ fn build_spec(name: &str, property: &Value, required: bool) -> OptionSpec {
                 .and_then(Value::as_str)
                 .unwrap_or_default(),
         ),
+        // Of an optional value one alternative is null, which reads as a text.
         kind: schema_alternatives(value)
             .map(detect_kind)
             .find(|kind| *kind != OptionKind::Text)
@@ -150,6 +151,7 @@ fn enum_words(value: &Value) -> Vec<String> {
         .into_iter()
         .flatten();
 
+    // So schemars writes an enum whose words have doc comments.
     let described = value
         .get("oneOf")
         .and_then(Value::as_array)

@@ -63,6 +63,7 @@ impl Report {
             }
         };
 
+        // Secrets go first: a character that is named inside one would hide it.
         shrink_to_fit(reveal_in_report(scrubber.clean_report(value)))
     }
 }
@@ -217,6 +218,7 @@ fn write_to_folder(report: &Value, folder: &Path) -> Result<()> {
         written: {error}")});
 
     write_atomically(&output, "output.json", short.to_string().as_bytes())
+        // The first error says why; the short report was only tried.
         .map_err(|_| error)
         .with_context(|| {
             format!(

@@ -207,10 +207,12 @@ impl Job {
             folder: None,
         };
 
+        // TheHive names the user who clicked.
         let is_of_thehive = new
             .parameters
             .get("user")
             .is_some_and(|user| !is_unset(user));
+        // So Cortex's own module for MISP writes its jobs (`MispSrv.query`).
         let is_of_misp =
             is_without_message && new.parameters.is_empty() && (new.tlp, new.pap) == (0, 0);
         new.is_click = is_of_thehive || is_of_misp;
@@ -226,6 +228,7 @@ impl Job {
         let folder = self.folder.as_deref().with_context(
             || "the job carries a file, and came without a job folder, in which the file would be",
         )?;
+        // A name with a folder in it could lead to a file outside the job.
         let mut parts = Path::new(name).components();
         let is_plain = matches!(
             (parts.next(), parts.next()),
@@ -267,6 +270,7 @@ impl Job {
     /// A [`MarkingRefusal`]; or which limit has a wrong value.
     pub fn check_markings(&self) -> Result<()> {
         let strictest_in_data = |name: &str, on_scale: fn(i64) -> i64| {
+            // A marking that cannot be read counts as the strictest (`json::marking`).
             self.marked_values()
                 .filter_map(|marked| json::marking(marked.get(name)?).ok().flatten())
                 .map(on_scale)
@@ -275,6 +279,7 @@ impl Job {
         };
 
         let tlp = strictest_in_data("tlp", |number| {
+            // A number outside the scale counts as RED.
             let tlp = Tlp::from_number(number, Scale::Five).unwrap_or(Tlp::Red);
             tlp.cortex_number().into()
         });

@@ -76,6 +76,7 @@ fn build_item(spec: &OptionSpec) -> Value {
         "name": spec.name,
         "description": spec.description,
         "type": match spec.kind {
+            // Cortex knows three types of items and no other.
             OptionKind::Text | OptionKind::Choice(_) | OptionKind::Object => "string",
             OptionKind::Number { .. } => "number",
             OptionKind::Boolean => "boolean",

@@ -83,6 +83,7 @@ pub fn neutralise_lines(text: &str) -> String {
     }
     if !text
         .lines()
+        // An indented line may become code.
         .any(|line| has_markup(line) || line.starts_with([' ', '\t']))
     {
         return text.to_owned();
@@ -127,6 +128,7 @@ pub fn code_span(text: &str) -> String {
 
 /// What stands around a block of code: more backticks than any line of it has.
 pub fn code_fence(code: &str) -> String {
+    // A fence has three backticks at least.
     let (mut longest, mut run) = (2, 0);
     for c in code.chars() {
         run = if c == '`' { run + 1 } else { 0 };
@@ -160,8 +162,8 @@ fn has_inline_markup(text: &str) -> bool {
 
 /// True for a `_` that does not stand inside a word, where it means nothing.
 fn has_emphasis(text: &str) -> bool {
-    let around = |piece: &str, of: fn(&str) -> Option<char>| {
-        of(piece).is_some_and(|c| c.is_ascii_alphanumeric())
+    let around = |piece: &str, edge: fn(&str) -> Option<char>| {
+        edge(piece).is_some_and(|c| c.is_ascii_alphanumeric())
     };
     let mut pieces = text.split('_').peekable();
     std::iter::from_fn(|| Some((pieces.next()?, pieces.peek().copied()?))).any(|(before, after)| {
@@ -177,6 +179,7 @@ fn has_host(text: &str) -> bool {
     let is_dot = |c: char| matches!(c, '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}');
     let ends_label = |c: char| c.is_alphanumeric() || !c.is_ascii() && !c.is_whitespace();
     let begins_label =
+        // An ellipsis behind a full stop is only where a text was cut.
         |c: char| c.is_alphabetic() || !c.is_ascii() && !c.is_whitespace() && c != '…';
     let mut around = text
         .chars()

@@ -221,6 +221,7 @@ fn render_event(event: &Event, is_look_up: bool) -> String {
         0 => attributes,
         number => format!("{attributes}{number} related  "),
     };
+    // A look-up counts as unchanged what has the value, and as skipped what a filter hides.
     let verdict = match event.verdict.as_str() {
         "unchanged" if is_look_up && is_related => "related",
         "unchanged" if is_look_up => "found",
@@ -289,8 +290,8 @@ fn render_observable(observable: &Observable) -> String {
     )
 }
 
-/// The numbers of a ledger's item, in the order in which they are shown: the first is the sum of the
-/// others.
+/// The numbers of a ledger's item, in the order in which they are shown: the first is the sum of
+/// the others.
 pub const LEDGER_NUMBERS: [&str; 6] = [
     "fetched",
     "created",

@@ -156,11 +156,13 @@ impl EndedRun {
         }
         let full = report.get("full");
         let of_full = |name: &str| full.and_then(|full| full.get(name));
+        // The report of a failure has no `full`.
         let message = of_full("message")
             .or_else(|| report.get("errorMessage"))
             .and_then(Value::as_str);
 
         Some(Self {
+            // A report without a message is none of this program's.
             is_success: status == "Success" && message.is_some(),
             is_incomplete: of_full("is_incomplete") == Some(&json!(true)),
             message: message.map_or_else(|| format!("no report ({status})"), ToOwned::to_owned),

@@ -75,6 +75,7 @@ impl Way<'_> {
                 _ => server,
             },
         };
+        // Whatever else is wrong, something answered at the address.
         if check != CONNECTION {
             self.report_connection(findings);
         }
@@ -206,6 +207,7 @@ pub fn check_clock(server: Option<i64>, clock: &Clock, affects: &str, findings: 
 
 /// The time, in seconds since 1970.
 fn now(clock: &Clock) -> i64 {
+    // The clock's `now` is the moment at which the run began.
     clock.now.saturating_add(clock.elapsed_seconds() as i64)
 }
 

@@ -42,6 +42,7 @@ pub fn check_folder(
     }
 
     match count_entries(&feed) {
+        // An export may begin in an empty folder; an import finds nothing there.
         Ok((0, 0)) if !writes => findings.warn(
             MANIFEST,
             "nothing is in it: is this the folder of the feed?",

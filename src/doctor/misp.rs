@@ -242,6 +242,7 @@ impl Probe<'_> {
     fn check_filter_names(&self, misp: &Misp, findings: &mut Findings) {
         let looked = (self.names)(misp, self.part);
         let mut warnings = Vec::new();
+        // A run leaves these warnings in its report; here they become findings.
         self.part
             .update(|part| warnings = std::mem::take(&mut part.warnings));
         let all_there = warnings.is_empty();
@@ -255,6 +256,7 @@ impl Probe<'_> {
                 NAMES,
                 "all organisations and tags of the filters exist there",
             ),
+            // The warnings have said what is missing; without filters there is nothing to say.
             Ok(true | false) => {}
         }
     }
@@ -316,6 +318,7 @@ fn rights_of_export(role: &Role, sightings: Option<&str>) -> impl Iterator<Item 
 }
 
 fn check_version(shown: &str, version: &str, findings: &mut Findings) {
+    // What stands behind the numbers, such as the name of a branch, says nothing here.
     let numbers: Vec<u32> = version
         .split(['.', '-'])
         .map_while(|part| part.parse().ok())

@@ -78,6 +78,7 @@ fn examine_input<W: Worker>(
     };
 
     let scrubber = run.scrubber();
+    // Cleaned in one place at the end, so that no finding is forgotten.
     let cleaned = |finding: Finding| Finding {
         subject: scrubber.clean(&finding.subject),
         words: scrubber.clean_truncated(&finding.words, LONGEST),
@@ -144,6 +145,7 @@ fn examine_config<W: Worker>(
     let of_idle = idle
         .iter()
         .map(|connection| skip_idle_connection(connection, wants.work));
+    // TheHive was asked first, and is shown last.
     let of_others = of_connections.into_iter().chain(of_idle).flatten();
     findings
         .all
@@ -299,6 +301,7 @@ fn check_organisations(
     let denied = format!("it {}", denials.join("; it "));
     let names: Vec<_> = known.iter().flatten().cloned().collect();
     match (known.len(), denials.len()) {
+        // A configuration alone does not say for whom it would run.
         (0, _) => findings.ok(CHECK, "it is for certain organisations of TheHive only"),
         (_, 0) => findings.ok(CHECK, format!("{} may use it", names.join(", "))),
         (all, number) if all == number => findings.fail(CHECK, denied),
@@ -306,7 +309,8 @@ fn check_organisations(
     }
 }
 
-/// One of several connections is for import only unless it says otherwise, which surprises.
+/// Says of a connection that it is not looked at: one of several is for import only unless it says
+/// otherwise, which administrators do not expect.
 fn skip_idle_connection(connection: &Connection, work: &str) -> Vec<Finding> {
     let mut findings = Findings::for_subject(&connection.name);
     let purpose = match connection.purpose {

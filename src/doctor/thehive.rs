@@ -28,6 +28,7 @@ pub fn check_instance(wants: &Requirements, findings: &mut Findings) {
 
     let name = &wants.installation;
 
+    // A host with a dot is hardly another installation's, as `thehive` or `localhost` may be.
     match (&wants.instance, name.contains('.')) {
         (Some(_), _) | (None, true) => findings.ok(INSTANCE, format!("\"{name}\"")),
         (None, false) => findings.warn(
@@ -49,6 +50,7 @@ pub fn check_secret(wants: &Requirements, findings: &mut Findings) {
     if wants.has_secret {
         return findings.ok(SECRET, "\"instance_secret\" is set");
     }
+    // Two random uuids have 244 random bits: nobody guesses that.
     let proposed = [Uuid::new_v4(), Uuid::new_v4()]
         .map(|uuid| uuid.simple().to_string())
         .concat();
@@ -142,6 +144,7 @@ impl TheHiveProbe<'_> {
             Ok(())
         });
 
+        // Also where the key was not taken: a clock that is wrong may be why.
         let affects = "what an import takes for changed since its last run may be off by as much";
         connectivity::check_clock(greeting.date, &self.network.clock(), affects, findings);
 
@@ -190,6 +193,7 @@ impl TheHiveProbe<'_> {
             self.check_permissions(home, greeting, findings);
             return self.check_case_template(hive, home, findings);
         }
+        // The organisation is a header of the client, so each needs a client of its own.
         for name in &self.wants.organisations {
             let shown = self.run.report_text(name);
             match self
@@ -227,6 +231,7 @@ impl TheHiveProbe<'_> {
                      alerts are made without one"
                 ),
             ),
+            // Alerts are made without it, so that no run fails over this.
             Err(error) => findings.warn(TEMPLATE, format!("{error:#}")),
         }
     }

@@ -42,6 +42,7 @@ impl AttachmentSource for Contents<'_> {
             }));
         }
 
+        // What turns out to be a program goes as a sample, though it was to go as it is.
         let md5 = attachment.md5().context("TheHive names no md5 of it")?;
         let zip = sample::pack(&file.name, &md5, &bytes)?;
         let uuid = if file.is_plain {

@@ -33,6 +33,7 @@ impl ConnectionExport<'_> {
         let thehive = self
             .job
             .thehive
+            // An export of a single observable retracts nothing.
             .filter(|_| !values.is_empty() && self.input.is_case)?;
 
         let asked = match self.fetch_iocs_among(&values, thehive) {
@@ -59,15 +60,19 @@ impl ConnectionExport<'_> {
         let case = &self.input.case;
         let values = retracted
             .iter()
+            // An observable of the case may be half of what the attribute has.
             .flat_map(|(value, _)| std::iter::once(*value).chain(value.split('|')));
         let mut values: Vec<_> = values.filter(|value| !value.is_empty()).collect();
         values.sort_unstable();
         values.dedup();
+        // Objects are made of files, too, which have no value to ask for.
         let with_files = retracted.iter().any(|(_, is_in_object)| *is_in_object);
         let (is_there, asked) = http::at_once(
             || thehive.has_case(&case.id),
             || thehive.fetch_iocs_by_value(&case.id, &values, with_files),
         );
+        // Of a case that is gone TheHive gives no observable: that does not mean that none is an
+        // IOC.
         if !is_there? {
             return Ok(None);
         }
@@ -106,6 +111,9 @@ impl ConnectionExport<'_> {
         if new.is_empty() {
             return Vec::new();
         }
+
+        // Mapped together with those that were read: a new one may be the other half of a
+        // composite.
         let decided = [self.decided, &vec![Decision::Send; new.len()]].concat();
         let observables = self
             .input

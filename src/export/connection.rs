@@ -180,6 +180,7 @@ impl ConnectionExport<'_> {
             types: &assumed,
             ..*self
         };
+        // Made only to see whether something is decided that another MISP may decide otherwise.
         export.map_case(self.first_event_uuid());
         if !assumed.is_doubtful() {
             return Ok((misp, assumed));
@@ -243,6 +244,7 @@ impl ConnectionExport<'_> {
 
     pub fn first_event_uuid(&self) -> Uuid {
         let events = self.event_uuids(self.ids);
+        // There is always one.
         events.first().copied().unwrap_or_default()
     }
 
@@ -283,6 +285,7 @@ impl ConnectionExport<'_> {
     /// whatever became of the first. Gives what became of it, and whether the event is another
     /// case's.
     fn write_case(&self, misp: &Misp) -> Result<(ExportResult, bool)> {
+        // Another run on the same folder waits until all of this is written.
         let _lock = if self.job.dry_run { None } else { misp.lock()? };
         let Targets {
             mut main,
@@ -292,6 +295,7 @@ impl ConnectionExport<'_> {
 
         let done = self.with_event_ids(main.is_guest, |export| {
             let done = export.write_main_event(misp, &mut main, others)?;
+            // What is told if the run is stopped while the other events are brought in line.
             export.set_fallback_report(&ReportData {
                 is_stopped: true,
                 ..done.to_report_data()
@@ -300,6 +304,7 @@ impl ConnectionExport<'_> {
             Ok(done)
         });
 
+        // Whatever became of the first event: an error of it is given only behind this.
         for target in followed {
             let uuid = target.uuid;
             if let Err(error) = self.with_event_ids(target.is_guest, |export| {
@@ -328,6 +333,7 @@ impl ConnectionExport<'_> {
         loop {
             let mut mapped = self.map_case(uuid);
             mapped.wanted.extends = extends;
+            // The event is another case's: its tags stay that one's.
             if self.is_guest {
                 mapped.wanted.is_guest = true;
                 mapped.wanted.tags.clear();
@@ -374,6 +380,7 @@ impl ConnectionExport<'_> {
         there: Option<FoundEvent>,
         is_main: bool,
     ) -> Result<WriteOutcome> {
+        // No event is made for a case without an IOC that may go out.
         if there.is_none() && mapped.wanted.attributes.is_empty() {
             let done = ExportResult::without_event(mapped);
             return Ok(WriteOutcome::Done(Box::new(done)));
@@ -415,6 +422,7 @@ impl ConnectionExport<'_> {
             fruitless: 0,
             has_repeated: false,
         };
+        // What tags are called there is asked for only if one has to be set.
         if writing.may_set_tags(held.as_ref()) {
             writing.tags = self.settle_tags(misp, &mut writing.first, held.as_ref())?;
             writing.resolve_uuids(held.as_ref());
@@ -500,6 +508,7 @@ impl ConnectionExport<'_> {
     ) -> ExportResult {
         let (wanted, log) = (&writing.mapped.wanted, &writing.log);
 
+        // MISP took no new IOC, so that the published event was left alone.
         if log.waits {
             let known = plan.remarks.len();
             plan.postpone_minor_changes(wanted);
@@ -510,6 +519,7 @@ impl ConnectionExport<'_> {
         self.warn_of_unpublication(before, after.as_ref());
         self.note_earlier_publication(before, &plan);
 
+        // If the event could not be read back, its row tells what was known before.
         let there = after.as_ref().map(|after| &after.event);
         let event = there.or(before).or(log.event.as_ref()).map(|event| {
             let live = after.as_ref().map(count_live);

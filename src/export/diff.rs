@@ -67,6 +67,8 @@ impl<'a> EventIndex<'a> {
                 (true, false) if is_loose => Owner::Ours,
                 (true, true) if is_loose => Owner::Deleted,
                 (false, false) => Owner::Theirs,
+                // In an object ours are known by their uuids alone; what others deleted is not
+                // there.
                 (true, _) | (false, true) => continue,
             };
 
@@ -229,6 +231,7 @@ impl<'a> EventIndex<'a> {
     ) -> Planned {
         let mut patch = self.tightening_patch(wanted, held, rules);
         let comment = without_mark_if_any(held);
+        // Only what an earlier export wrote is replaced: any other comment is somebody's own.
         if comment != wanted.comment && wanted.former.contains(&comment) {
             patch.comment = Some(wanted.comment.clone());
         }
@@ -238,6 +241,7 @@ impl<'a> EventIndex<'a> {
             let (comment, was_for_detection) = strip_mark(&held.comment);
             patch.comment.get_or_insert(comment);
             patch.is_reason = true;
+            // Deleting has left `to_ids` as it was: only what was unflagged gets it back.
             if held.deleted == Some(true) {
                 patch.deleted = Some(false);
             } else if was_for_detection {
@@ -282,6 +286,7 @@ impl<'a> EventIndex<'a> {
         let tags = HeldTags::new(held.tags_with_local_flag());
         let is_laxer = match tags.tlp() {
             Some(tlp) => tlp < wanted.tlp,
+            // Without a TLP of its own it has the event's.
             None => wanted.is_stricter && self.tlp < Some(wanted.tlp),
         };
         // Not `is_closed`: a link to the case is closed from the beginning, and stays as people set
@@ -337,6 +342,7 @@ impl<'a> EventIndex<'a> {
                 "distribution",
                 match distribution {
                     Some(0) | None => false,
+                    // 5 is that of the event.
                     Some(5) => is_open,
                     Some(_) => is_open || !wanted.is_closed,
                 },
@@ -558,6 +564,7 @@ pub fn event_patch(
     rules: &DiffContext<'_>,
 ) -> (EventPatch, Vec<String>) {
     let event = &held.event;
+    // Nothing of such a case goes into a feed, not even its title.
     if rules.is_public && wanted.tlp.forbids_sharing() {
         return (EventPatch::default(), Vec::new());
     }
@@ -565,6 +572,7 @@ pub fn event_patch(
     let is_ours = !wanted.only_tightens && !wanted.is_guest;
     let higher = event
         .threat_level_id
+        // 4 is undefined, and so below all others.
         .is_none_or(|level| level == 4 || i64::from(wanted.threat_level) < level);
     let further = event
         .analysis

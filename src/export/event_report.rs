@@ -202,7 +202,7 @@ impl ConnectionExport<'_> {
                 .to_owned(),
             visible_to: Some(self.describe_audience(wanted, event, plan)),
             attributes: attributes.map(|attributes| attributes as u64),
-            verdict: verdict.word().to_owned(),
+            verdict: verdict.kind(),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
             changed_fields,
             ..EventRow::default()

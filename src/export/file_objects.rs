@@ -87,6 +87,7 @@ pub fn extract(
         }
     }
 
+    // In the order of the case again.
     open.sort_by_key(|(index, _)| *index);
 
     made
@@ -192,6 +193,7 @@ impl ObjectBuilder<'_> {
         let strictest = self.context.draft_of(self.iocs);
         let carriers = made.attributes.iter_mut().chain(&mut made.kept);
         for carrier in carriers
+            // What stands beside the observables: the file itself, and its size.
             .filter(|draft| draft.from.is_empty() && draft.object() == Some(self.object))
             .filter(|draft| draft.tlp < strictest.tlp)
         {
@@ -228,6 +230,7 @@ fn add_file_object(
         context,
     };
     let attributes = build_file_attributes(&builder, index, name.as_deref(), attachment);
+    // Of two observables with the same file the first one carries it.
     if !builder.add_object(attributes, made) {
         return Ok(());
     }
@@ -387,11 +390,13 @@ fn add_group_object<'a>(
         .iter()
         .partition(|mapped| mapped.kind == "filename");
     let rank = |kind: &str| HASHES.iter().position(|hash| *hash == kind);
-    let is_whole = mapping.refused.is_empty() && hashes.iter().all(|one| rank(&one.kind).is_some());
+    let is_whole =
+        mapping.refused.is_empty() && hashes.iter().all(|mapped| rank(&mapped.kind).is_some());
 
     // The object is named by the best hash that it has.
     let best = hashes
         .iter()
+        // Of several of one kind the first by its value, whatever the order of the case.
         .min_by_key(|mapped| (rank(&mapped.kind), &mapped.value))
         .filter(|_| is_whole && !names.is_empty());
     let Some(best) = best else {

@@ -38,7 +38,7 @@ use crate::cortex::markdown::neutralise_line;
 use crate::http::HttpContext;
 use crate::ids::Ids;
 use crate::misp::Misp;
-use crate::report::ledger::{ItemCounts, ItemKind, Verdict};
+use crate::report::ledger::{ItemCounts, ItemKind, VerdictKind};
 use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport, Taxonomy};
 use crate::secret::{Secret, truncate_text};
 use crate::text::format_count;
@@ -635,7 +635,7 @@ fn describe_numbers(numbers: impl IntoIterator<Item = (u64, String)>) -> Vec<Str
 fn event_change(part: &ConnectionReport, dry_run: bool) -> Option<String> {
     let event = part.events.first()?;
     let fields = &event.changed_fields;
-    if event.verdict != Verdict::Updated.word() || fields.is_empty() {
+    if event.verdict != VerdictKind::Updated || fields.is_empty() {
         return None;
     }
 

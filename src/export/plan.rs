@@ -216,10 +216,13 @@ impl Plan {
         let (head, remarks) = diff::event_patch(wanted, held, rules);
         let (unwanted, alarms) = retraction::plan_all(wanted, &index, rules);
 
+        // The wanted ones stand first and in their order, which `results` counts on.
         let mut attributes = index.decide_actions(&wanted.attributes, rules);
         let retained = diff::tighten_retained(wanted, &attributes, &index, rules);
         attributes.extend(unwanted.into_iter().chain(retained));
-        let edits = attributes.iter().filter(|one| one.action.patch().is_some());
+        let edits = attributes
+            .iter()
+            .filter(|planned| planned.action.patch().is_some());
         let edited: HashSet<Uuid> = edits.map(|planned| planned.uuid).collect();
         attributes.extend(retraction::restrict_unedited(wanted, held, &edited, rules));
 
@@ -238,6 +241,7 @@ impl Plan {
             alarms,
         };
 
+        // Nothing is added to an event that is only brought in line.
         if wanted.only_tightens {
             plan.new_objects.clear();
             for planned in &mut plan.attributes {
@@ -273,7 +277,11 @@ impl Plan {
     pub fn into_read_only(self, wanted: &EventDraft) -> Self {
         let remark = "the event came here by synchronisation: it is managed on another MISP, and \
             nothing is written";
-        let retracted = self.attributes.iter().filter(|one| one.retracts()).count();
+        let retracted = self
+            .attributes
+            .iter()
+            .filter(|planned| planned.retracts())
+            .count();
 
         let mut undone = Vec::new();
         if self.restricts_visibility() {
@@ -330,6 +338,7 @@ impl Plan {
             self.head = EventPatch::default();
         }
 
+        // The wanted ones stand first in a plan, so that no retraction is among these.
         for (planned, draft) in self.attributes.iter_mut().zip(&wanted.attributes) {
             match planned.action {
                 Action::Add if !is_ioc(draft) => planned.action = Action::Skip(SkipRule::Waits),
@@ -482,6 +491,7 @@ impl Plan {
 
     /// What became of the event itself.
     pub fn event_verdict(&self, log: &WriteLog) -> Verdict {
+        // If another run was faster, the event is none of this run's making.
         match (self.create, log.was_taken) {
             (true, false) => Verdict::Created,
             (false, _) if self.is_empty() => Verdict::Unchanged,
@@ -519,6 +529,7 @@ impl Plan {
             .filter(|planned| planned.retracts())
             .map(|planned| (planned.uuid, planned))
             .collect();
+        // What a new plan does not name is as it should be.
         let done = Planned::new(Uuid::nil(), None, Subject::Retained, Action::Leave);
 
         let result = |(index, planned): (usize, &Planned)| {
@@ -565,11 +576,13 @@ impl Planned {
         };
 
         match (&self.action, &next.action) {
+            // A rule that holds by now, such as that somebody deleted it, says more.
             (_, Action::Skip(_)) => next.forecast(),
             (Action::Add, Action::Leave) if is_made() => {
                 let remarks = Remark::of_new_attribute(&next.remarks);
                 AttributeResult::new(Verdict::Created, remarks)
             }
+            // MISP took the new attribute, and not all of it.
             (Action::Add, Action::Change(patch)) if is_made() && !log.is_unseen => {
                 let remark = Remark::Stored(diff::describe_unfinished(patch));
                 AttributeResult::new(Verdict::Created, vec![remark])

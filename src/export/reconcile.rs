@@ -115,6 +115,8 @@ impl Reconciler<'_, '_> {
     /// # Errors
     /// That our uuid is taken by an event that we cannot see, or that is not ours.
     pub fn reconcile(&mut self, held: Option<EventContent>, plan: &Plan) -> Result<EventResult> {
+        // In a feed even an empty plan goes on: it mends the manifest that a run which died left
+        // behind.
         if plan.is_empty() && matches!(self.misp, Misp::Server(_)) {
             // Nothing is sent: even an edit without effect would unpublish the event.
             return Ok((held, None));
@@ -181,9 +183,9 @@ impl Reconciler<'_, '_> {
     }
 
     /// After a write that nothing stopped: the end, or what is to be written now. Something may be
-    /// left all the same: what MISP refused by its uuid, which gets another one here; a tag that was
-    /// there locally, which only a second edit sets for everybody; or what MISP left out of a list
-    /// of objects, of which it says why if it is asked once more.
+    /// left all the same: what MISP refused by its uuid, which gets another one here; a tag that
+    /// was there locally, which only a second edit sets for everybody; or what MISP left out of a
+    /// list of objects, of which it says why if it is asked once more.
     fn finish_written(&mut self, written: &Plan) -> ControlFlow<EventResult, Plan> {
         let (mut held, error) = self.read_back(None);
         let is_left = error.is_none()
@@ -194,6 +196,7 @@ impl Reconciler<'_, '_> {
             return Break((held, error));
         }
 
+        // So that what MISP never takes is not sent for ever.
         self.has_repeated = true;
         match self.make_plan(held.as_ref()) {
             Ok(plan) if plan.is_empty() => Break((held, None)),
@@ -291,6 +294,7 @@ impl Reconciler<'_, '_> {
         }
         let held = &*held;
 
+        // These are not tried again.
         self.taken.extend(refused);
         let place = |draft: &AttributeDraft| (draft.uuid, draft.object());
         let before: HashSet<_> = self.mapped.wanted.attributes.iter().map(place).collect();
@@ -334,9 +338,9 @@ impl Reconciler<'_, '_> {
         error
     }
 
-    /// Looks until two looks agree, or for a minute, or until MISP refuses to show it: then what was
-    /// seen last counts. None if nothing was seen. What is planned by a look that is too early, MISP
-    /// refuses by its uuids.
+    /// Looks until two looks agree, or for a minute, or until MISP refuses to show it: then what
+    /// was seen last counts. None if nothing was seen. What is planned by a look that is too early,
+    /// MISP refuses by its uuids.
     fn wait_until_stable(&self) -> Option<Option<EventContent>> {
         let clock = self.export.job.network.clock();
         let mut before: Option<Option<EventContent>> = None;

@@ -330,6 +330,7 @@ fn find_unwanted<'a>(
     let known: HashSet<Uuid> = known.map(|draft| draft.uuid).collect();
     let is_open =
         |attribute: &Attribute| attribute.deleted != Some(true) || is_retracted(attribute);
+    // The link to the case is no IOC that could have left it.
     let is_link = |attribute: &Attribute| {
         attribute.kind == "link"
             && attribute.category == "Internal reference"
@@ -357,6 +358,7 @@ fn find_unwanted<'a>(
     held.attributes_by_uuid()
         .filter(|(uuid, _)| !known.contains(uuid))
         .filter(|(_, attribute)| is_open(attribute) && !is_link(attribute) && !is_value(attribute))
+        // Last, since each answer takes a computation.
         .filter(|(uuid, _)| is_ours(uuid))
         .collect()
 }

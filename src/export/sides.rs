@@ -1,7 +1,7 @@
 //! A case that TheHive shares: its owner and the organisations that it is shared with see parts of
 //! it, and may export all into its one event. Each side's attributes have uuids of their own
-//! (`Ids::in_case`), so that neither takes back what it does not see; and each finds there what the
-//! other brought.
+//! (`Ids::for_case`), so that neither takes back what it does not see; and each finds there what
+//! the other brought.
 
 use std::collections::{HashMap, HashSet};
 
@@ -81,6 +81,7 @@ impl EventDraft {
             .collect();
         let objects: HashSet<Uuid> = held.objects.values().copied().collect();
         let mut moved = HashMap::new();
+        // Both were made of the same observables, and so in the same order.
         let of_both = own.objects.iter().zip(&theirs.objects);
         for (object, (own, theirs)) in self.objects.iter_mut().zip(of_both) {
             if !objects.contains(own) && objects.contains(theirs) {

@@ -8,6 +8,7 @@ pub fn at_once<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce
     thread::scope(|scope| {
         let first = scope.spawn(first);
         let second = second();
+        // A panic of the thread goes on in the caller's, whose run then reports it.
         let first = first.join().unwrap_or_else(|panic| resume_unwind(panic));
         (first, second)
     })

@@ -169,7 +169,9 @@ impl HttpError {
     /// True if something may have been written: the server did not say no.
     pub fn may_have_written(&self) -> bool {
         match self.cause {
+            // A server may break down, or a gateway give up, after something was written.
             HttpErrorKind::Refused { status, .. } => status >= 500,
+            // A redirect is not followed, so nobody has taken the request.
             HttpErrorKind::Redirected { .. } | HttpErrorKind::Deadline => false,
             HttpErrorKind::Unreachable(_)
             | HttpErrorKind::Broken(_)
@@ -283,6 +285,7 @@ impl fmt::Display for HttpError {
                 errors,
                 ..
             } => {
+                // Our help follows behind a colon, which a full stop must not stand before.
                 let is_followed = errors.is_null() && !self.help.is_empty();
 
                 write!(
@@ -345,6 +348,7 @@ pub fn describe_errors(errors: &Value) -> String {
 
 /// MISP escapes its messages for HTML.
 pub(super) fn unescape_html(text: &str) -> String {
+    // The order counts: with `&amp;` first, `&amp;lt;` would become `<`.
     [
         ("&#039;", "'"),
         ("&quot;", "\""),
@@ -389,6 +393,7 @@ pub(super) fn describe_unreachable(error: &reqwest::Error) -> String {
         );
     }
 
+    // The client has no kinds for these: the words are of hyper-util 0.1 and rustls 0.23.
     let help = [
         ("dns", "the host name is not known here"),
         ("refused", "nothing listens there: check host and port"),
@@ -409,6 +414,7 @@ pub(super) fn join_causes(error: &dyn std::error::Error) -> String {
     let mut next = Some(error);
 
     while let Some(error) = next {
+        // reqwest 0.13 adds the URL behind its words.
         let text = error.to_string();
         let text = text
             .split(" for url (")
@@ -416,6 +422,7 @@ pub(super) fn join_causes(error: &dyn std::error::Error) -> String {
             .unwrap_or_default()
             .to_owned();
 
+        // What reqwest and hyper-util wrap every failure in.
         let is_noise = [
             "",
             "error sending request",

@@ -27,6 +27,7 @@ impl Client {
         let line = request_line(&Method::GET, &at);
         let mut asked = line.clone();
 
+        // The file's own address, and then the redirections.
         for _ in 0..=MOST {
             let client = other.as_deref().unwrap_or(self);
             let answer =
@@ -46,6 +47,7 @@ impl Client {
                 });
             }
 
+            // Messages begin with the configured address, which is the one that can be corrected.
             asked = format!("{line}, redirected to {}", without_query(&next));
 
             other = if next.origin() == self.base.origin() {
@@ -57,6 +59,7 @@ impl Client {
             at = next;
         }
 
+        // The last answer is gone by now; 302 stands for whichever redirection it was.
         let cause = HttpErrorKind::Redirected {
             status: 302,
             to: self.network.clean_words(&without_query(&at)),
@@ -106,6 +109,7 @@ fn redirect_target(answer: &Response, at: &Url) -> Option<Url> {
         .join(&to)
         .ok()
         .filter(|_| is_redirection && !to.is_empty())?;
+    // A user or password in an address would stand in messages.
     let is_plain = next.username().is_empty() && next.password().is_none();
 
     (["http", "https"].contains(&next.scheme()) && is_plain).then_some(next)

@@ -241,6 +241,7 @@ impl Client {
     }
 
     fn resolve_url(&self, path: &str) -> Url {
+        // Paths are this program's own and relative, so they can always be joined.
         self.base.join(path).unwrap_or_else(|_| self.base.clone())
     }
 
@@ -275,6 +276,7 @@ impl Client {
                 true => fail(HttpErrorKind::Unreachable(
                     "no answer before the deadline of the run".to_owned(),
                 )),
+                // Without a connection nothing can have been written: the caller need not look.
                 false if error.is_connect() => fail(self.classify_error(&error)).mark_unsent(),
                 false => fail(self.classify_error(&error)),
             })?;
@@ -301,16 +303,18 @@ impl Client {
     /// Why there is no answer.
     fn classify_error(&self, error: &reqwest::Error) -> HttpErrorKind {
         let clean = |why: &str| self.network.run.scrubber.clean(why);
-        // A server may refuse our certificate only after it was sent a request, which it then has
-        // not read. On the way to plain http, TLS can be the proxy's only.
+        // On the way to plain http, TLS can be the proxy's only.
         let is_its_own =
             |way: &ProxyRoute| !way.is_tunnel || join_causes(error).contains(proxy::PROXY_ITSELF);
         let is_of_proxy = self.way.as_ref().is_some_and(is_its_own);
+        // Not for failed connections alone: a server may refuse our certificate only after it was
+        // sent a request, which it then has not read.
         if let Some(why) = self.trust.explain_error(error).filter(|_| !is_of_proxy) {
             return HttpErrorKind::Unreachable(clean(&why));
         }
 
-        // A server that speaks TLS ends what it cannot read with an alert, which is no HTTP.
+        // A server that speaks TLS ends what it cannot read with an alert, which is no HTTP; the
+        // words are of hyper 1.
         if self.base.scheme() == "http" && join_causes(error).contains("invalid HTTP version") {
             return HttpErrorKind::Unreachable(match &self.way {
                 // What is no HTTP here came from the proxy, whatever the server speaks.
@@ -324,6 +328,8 @@ impl Client {
             .as_ref()
             .and_then(|way| proxy::describe_connect_error(error, way, &self.base));
         let why = of_proxy.unwrap_or_else(|| describe_unreachable(error));
+
+        // Neither is asked again (`HttpError::retry`); what broke off is.
         if error.is_connect() || error.is_timeout() {
             return HttpErrorKind::Unreachable(clean(&why));
         }

@@ -39,6 +39,7 @@ impl PageRequest {
         let parts = [2, 5]
             .into_iter()
             .find(|parts| self.limit.is_multiple_of(*parts))?;
+        // The part's number is such that it begins with the same element as the whole.
         (is_breakdown(error) && self.limit / parts >= SMALLEST).then(|| Self {
             limit: self.limit / parts,
             number: parts * (self.number - 1) + 1,
@@ -46,8 +47,8 @@ impl PageRequest {
     }
 }
 
-/// Asks for one page after the other, beginning with this one, until `take` gives true: that was the
-/// last.
+/// Asks for one page after the other, beginning with this one, until `take` gives true: that was
+/// the last.
 ///
 /// # Errors
 /// What `ask` gave, unless smaller pages help; or the error of `take`.
@@ -129,10 +130,13 @@ impl<T> PagedList<'_, T> {
                 RowOrder::Number(number) => {
                     let before = highest;
                     highest = rows.iter().filter_map(number).max().max(before);
+                    // A row without a number is kept: nothing says that it came before.
                     rows.retain(|row| number(row).is_none_or(|number| Some(number) > before));
                     highest > before
                 }
                 RowOrder::Name(name) => {
+                    // A page that ends with the same row as the page before is taken for that page
+                    // again.
                     let before = last_name.take();
                     last_name = rows.iter().rev().find_map(name).map(ToOwned::to_owned);
                     last_name != before

@@ -70,6 +70,7 @@ impl ProxyConfig {
             Some((scheme, variable(name)?, ProxySource::general(name, place)))
         };
 
+        // The first of a scheme counts, so that these hold only where Cortex has none.
         let variables = [
             ("http", "HTTP_PROXY"),
             ("https", "HTTPS_PROXY"),
@@ -125,6 +126,7 @@ impl ProxyConfig {
                 .strip_prefix('*')
                 .filter(|rest| rest.starts_with('.'))
                 .unwrap_or(entry);
+            // The colons of a bare IPv6 address begin no port.
             match entry
                 .rsplit_once(':')
                 .filter(|(host, _)| !host.contains(':') || host.ends_with(']'))
@@ -172,6 +174,7 @@ pub struct ProxyRoute {
 impl ProxyRoute {
     fn new(text: &Secret, given: ProxySource, server: &Url) -> Result<Self> {
         let text = text.expose();
+        // People write `host:3128` in these variables, without a scheme.
         let text = if text.contains("://") {
             text.to_owned()
         } else {
@@ -244,6 +247,7 @@ impl ProxyRoute {
 /// # Errors
 /// A proxy that the client refuses.
 pub fn apply_route(builder: ClientBuilder, way: Option<&ProxyRoute>) -> Result<ClientBuilder> {
+    // Else the client reads the environment by itself, and goes a way that no message names.
     let builder = builder.no_proxy();
     let Some(way) = way else { return Ok(builder) };
     let proxy = Proxy::all(way.url.expose())
@@ -263,6 +267,7 @@ pub fn describe_connect_error(
     server: &Url,
 ) -> Option<String> {
     let (why, name, place) = (join_causes(error), way.describe(), &way.given.place);
+    // The HTTP client has no kinds for this: these words, and those below, are of hyper-util 0.1.
     let is_tunnels = why.contains("tunnel error: ") || why.contains("SOCKS error: ");
 
     if !error.is_connect() {

@@ -80,6 +80,7 @@ impl Response {
             return Err(fail(HttpErrorKind::TooLarge(most)));
         }
         let mut bytes = Vec::new();
+        // One byte more than is allowed tells a file that is too large from one that just fits.
         let mut body = self.into_body().take(most.saturating_add(1));
         let read = body.read_to_end(&mut bytes);
         read.map_err(|error| {
@@ -103,11 +104,13 @@ impl Response {
     fn into_refusal(self) -> HttpErrorKind {
         let status = self.response.status().as_u16();
         let has_location = !self.header(LOCATION.as_str()).is_empty();
+        // MISP's own header first. A `Retry-After` that is a date is passed over.
         let wait = ["x-rate-limit-reset", "retry-after"]
             .iter()
             .find_map(|name| self.header(name).trim().parse().ok());
         let network = self.network.clone();
         let mut text = Vec::new();
+        // A refusal whose body breaks off is still one; what has come is shown.
         drop(
             self.into_body()
                 .take(LARGEST_REFUSAL)
@@ -165,6 +168,7 @@ impl Response {
         let mut body = self.into_body().take(LARGEST_VALUE);
 
         let read = serde_json::from_reader(io::BufReader::new(&mut body));
+        // The limit ended the text, and not the server.
         if read.is_err() && body.limit() == 0 {
             bail!(HttpError::new(line, HttpErrorKind::TooLarge(LARGEST_VALUE)));
         }

@@ -74,6 +74,7 @@ pub(super) fn retry<T>(
         let Some((pause, why)) = retry_delay(&error, attempt) else {
             return Err(error.into());
         };
+        // Waiting for longer than the run lasts would only delay the report.
         if pause > LONGEST || clock.time_left().is_some_and(|left| left <= pause) {
             return Err(error.into());
         }
@@ -88,6 +89,7 @@ fn retry_delay(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)
     let (why, wait) = retry_reason(error)?;
     let next = add_jitter(PAUSE * 2u32.pow(attempt - 1));
 
+    // On top of what the server wants, so that not all come back at the moment it lets them in.
     Some((
         Duration::from_secs(wait.unwrap_or_default().into()) + next,
         why,
@@ -96,6 +98,7 @@ fn retry_delay(error: &anyhow::Error, attempt: u32) -> Option<(Duration, String)
 
 /// Half to one and a half of it, so that many runs do not ask in step.
 fn add_jitter(pause: Duration) -> Duration {
+    // No secret hangs on it, so the clock is random enough.
     let random = Timestamp::now().subsec_nanosecond().unsigned_abs() % 1_000;
     pause / 2 + pause * random / 1_000
 }

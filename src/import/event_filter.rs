@@ -303,11 +303,12 @@ impl EventFilters {
         if !include.is_empty() && !include.iter().any(is_creator) {
             return Some("organisation is not included".to_owned());
         }
+        // What does not say who made it is not let past a list that keeps somebody out.
         if !exclude.is_empty() && event.orgc.is_none() {
             return Some("its organisation is not shown".to_owned());
         }
 
-        // Whoever makes a feed writes the names in it.
+        // Compared by its look too: whoever makes a feed writes the names in it.
         let is_like = |name: &str| {
             let orgc = event.orgc.as_ref();
             orgc.is_some_and(|orgc| are_alike(name, &orgc.name))
@@ -320,6 +321,7 @@ impl EventFilters {
 
     fn event_field_rule(&self, event: &Event) -> Option<String> {
         if let Some(least) = self.min_threat_level
+            // An undefined level is `None`, which is less than any other.
             && ThreatLevel::from_misp_number(event.threat_level_id) < Some(least)
         {
             return Some(format!("threat level below {}", least.as_str()));
@@ -358,6 +360,7 @@ impl EventFilters {
         let has_date = !["", "0000-00-00"].contains(&event.date.trim());
         let moment = match self.max_age_date {
             AgeDate::Event if has_date => time::parse_day(&event.date),
+            // In a feed it is always 0.
             AgeDate::Published => event
                 .publish_timestamp
                 .and_then(|moment| if moment > 0 { Some(moment) } else { changed }),

@@ -50,13 +50,14 @@ pub fn open_misp(
     part: &ConnectionReporter,
 ) -> Result<Misp> {
     let mut misp = Misp::open(connection, network, part)?;
+    // Before anything is read: tags that decide are then kept, however many an event has.
     misp.set_decisive_tags(filters.tag_patterns());
     note_version(misp.version()?, part);
     Ok(misp)
 }
 
-/// The same, and looks up the names of the filters meanwhile. What a server says of them is believed
-/// only if it names its version.
+/// The same, and looks up the names of the filters meanwhile. What a server says of them is
+/// believed only if it names its version.
 ///
 /// # Errors
 /// Those of [`open_misp`], else those of [`resolve`].
@@ -147,8 +148,13 @@ pub fn resolve_own_organisation(misp: &Misp, filters: &EventFilters) -> Result<R
 /// Warns of names that do not exist.
 fn check(known: &ResolvedNames, filters: &EventFilters, part: &ConnectionReporter) -> Result<()> {
     let organisations = known.organisations.as_ref();
-    let is_known =
-        organisations.map(|known| move |name: &str| known.iter().any(|one| one.is_called(name)));
+    let is_known = organisations.map(|known| {
+        move |name: &str| {
+            known
+                .iter()
+                .any(|organisation| organisation.is_called(name))
+        }
+    });
     check_lists("organisations", filters.organisations(), is_known, part)?;
 
     let tags = known.tags.as_ref();

@@ -54,6 +54,7 @@ impl Watch {
         if missing.is_zero() {
             return Next::Settled;
         }
+        // Waiting for a part of it would tell nothing.
         if left.is_some_and(|left| left <= missing) {
             return Next::NoTime;
         }

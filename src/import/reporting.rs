@@ -44,7 +44,7 @@ pub fn build_event_row(
         tlp: Markings::from_event(event, marks).tlp.word().to_owned(),
         threat_level: ThreatLevel::word_of(event.threat_level_id).to_owned(),
         attributes,
-        verdict: verdict.word().to_owned(),
+        verdict: verdict.kind(),
         reason: verdict
             .reason()
             .map(|reason| run.scrubber().clean_truncated(reason, LONGEST_REASON)),

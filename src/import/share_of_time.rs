@@ -61,7 +61,7 @@ impl ShareOfTime {
         }
         let of_known = left.saturating_sub(whole / PART_OF_KNOWN);
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_alone = used.keys().all(|one| one == organisation);
+        let is_alone = used.keys().all(|known| known == organisation);
         let of_one = (whole / PART_OF_ONE)
             .saturating_sub(used.get(organisation).copied().unwrap_or_default());
 

@@ -146,6 +146,7 @@ impl ConnectionImport<'_> {
             let gone = listed
                 .and(compared)
                 .and_then(|()| self.check_unlisted_alerts(listing, since));
+            // Also if the list broke off: what was listed until then is known to be new.
             self.import_new(listing);
             gone.map(|gone| self.report_missing_events(gone))
         })
@@ -204,6 +205,7 @@ impl ConnectionImport<'_> {
         self.remove_twins();
         self.strangers.write_warnings(self.part);
         self.part
+            // Several threads have shown them, each when it was done.
             .update(|part| part.events.sort_by_key(|line| line.place));
 
         listed
@@ -232,6 +234,7 @@ impl ConnectionImport<'_> {
         };
         let (mut contents, warninglists) = match self.network.clock().is_near_the_end() {
             true => Default::default(),
+            // A defect here costs only the list: its events are read by themselves.
             false => catch_unwind(AssertUnwindSafe(read)).unwrap_or_default(),
         };
 
@@ -294,7 +297,7 @@ impl ConnectionImport<'_> {
 
     /// The changed events that were set back, in turn by organisation.
     fn import_postponed(&self, listing: &mut ListState<'_>) {
-        // A report that shows alerts has none to update; its turns are waited for by nobody else.
+        // Where alerts are only reported there is none to update, so that no event waits.
         if self.targets.is_empty() {
             return;
         }
@@ -324,8 +327,10 @@ impl ConnectionImport<'_> {
             }
         };
 
+        // A moment that lies ahead would count as recent for years.
         event.forget_implausible_moments(self.network.clock().now);
         if self.network.clock().is_near_the_end() {
+            // The next run lists the rest anew.
             bail!(NO_TIME);
         }
         self.warn_foreign_export(&uuid);
@@ -495,6 +500,8 @@ impl ConnectionImport<'_> {
                 task.alerts = new;
                 return self.queue_new_event(listing, task);
             }
+            // Where some organisation has it as it is, that counts more than that another gets no
+            // alert.
             (_, _, Some(alert), _) => (Verdict::Unchanged, alert),
             (true, Some(rule), None, None) => (Verdict::Skipped(rule), None),
             (_, _, None, alert) => (Verdict::Skipped(UNFOLLOWED.to_owned()), alert.flatten()),
@@ -534,6 +541,7 @@ impl ConnectionImport<'_> {
     /// newest first.
     fn trim_new_events(&self, listing: &mut ListState<'_>, kept: usize) {
         let mut new = std::mem::take(&mut listing.new);
+        // The uuid makes the order the same in every run.
         new.sort_by_cached_key(|task| Reverse((task.rank(), task.uuid)));
         let beyond = share::truncate_fairly(&mut new, kept, &[&ImportTask::creator]);
         listing.new = new;
@@ -548,6 +556,8 @@ impl ConnectionImport<'_> {
         self.record_unread_event(task, Verdict::Skipped(self.most_new.1.to_owned()));
         let since = listing.since;
         let window = self.network.clock().now.saturating_sub(since);
+        // A tenth of the window, but a day at least, and of a window of less than two days its
+        // half.
         let soon = (window / 10).max(DAY.min(window / 2));
         let event = &task.event;
         let last = event.timestamp.max(event.publish_timestamp).unwrap_or(0);
@@ -586,6 +596,7 @@ impl ConnectionImport<'_> {
     /// only once it was read, since a feed does not say how large it is, gives its place to the
     /// next.
     pub fn import_new(&self, listing: &mut ListState<'_>) {
+        // Nothing is cut here: it only puts them in order.
         self.trim_new_events(listing, usize::MAX);
         let mut new = std::mem::take(&mut listing.new);
         share::order_round_robin(&mut new, ImportTask::creator);
@@ -600,6 +611,7 @@ impl ConnectionImport<'_> {
             if is_all {
                 break;
             }
+            // Only when these were read it is known how many gave their places back.
             self.turns.wait_until(listing.sent);
             places = self.given_back.swap(0, Ordering::Relaxed);
         }
@@ -607,8 +619,8 @@ impl ConnectionImport<'_> {
         new.for_each(|task| self.record_over_limit(listing, &task));
     }
 
-    /// Sends events to the workers: the small ones of a server in lists, then those that are read by
-    /// themselves.
+    /// Sends events to the workers: the small ones of a server in lists, then those that are read
+    /// by themselves.
     fn send_all(&self, listing: &mut ListState<'_>, tasks: Vec<ImportTask>) {
         let count = |task: &ImportTask| match &self.misp {
             Misp::Server(_) => task

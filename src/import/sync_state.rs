@@ -109,6 +109,7 @@ impl SyncState {
 
     fn parse(line: &str) -> Option<Self> {
         let words = || line.split_whitespace();
+        // A word has to begin so, since `timestamp=` also ends `publish_timestamp=`.
         let value =
             |name: &str| words().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
         let pairs = value("fields")
@@ -133,6 +134,7 @@ impl SyncState {
         self.is_complete
             && self
                 .timestamp
+                // A change at 0 is no moment, and proves nothing.
                 .is_some_and(|then| then > 0 && event.timestamp == Some(then))
             && self
                 .publish_timestamp
@@ -154,6 +156,7 @@ impl SyncState {
         for line in lines(description) {
             match (is_state(line), is_in) {
                 (false, _) => kept.push(line.to_owned()),
+                // There is one line only: a second one goes.
                 (true, true) => {}
                 (true, false) => {
                     kept.push(self.to_string());
@@ -224,7 +227,8 @@ fn strip_markdown(line: &str) -> String {
         .to_owned()
 }
 
-/// `[cortex-misp] event=<uuid> timestamp=<t> publish_timestamp=<p> complete=yes|no fields=title:<h>,…`.
+/// `[cortex-misp] event=<uuid> timestamp=<t> publish_timestamp=<p> complete=yes|no
+/// fields=title:<h>,…`.
 impl fmt::Display for SyncState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let complete = if self.is_complete { "yes" } else { "no" };

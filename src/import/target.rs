@@ -109,6 +109,7 @@ impl AlertTarget {
     ) -> Result<T, HttpError> {
         part.mark_writing(true);
         let done = call(&self.client);
+        // Before the write counts as over, so that a report that is made in between knows of it.
         if done.is_ok() {
             part.run.mark_written();
         }
@@ -161,12 +162,12 @@ impl AlertTarget {
         let mut taken = wanted.to_vec();
         let lacked = taken
             .iter_mut()
-            .filter(|one| lacking.contains(&one.data_type));
-        for one in lacked {
-            let tag = types::type_tag_of(&one.data_type, &one.data, &one.tags);
+            .filter(|draft| lacking.contains(&draft.data_type));
+        for draft in lacked {
+            let tag = types::type_tag_of(&draft.data_type, &draft.data, &draft.tags);
             tag.into_iter()
-                .for_each(|tag| mapping::put_tag_first(&mut one.tags, tag));
-            OTHER.clone_into(&mut one.data_type);
+                .for_each(|tag| mapping::put_tag_first(&mut draft.tags, tag));
+            OTHER.clone_into(&mut draft.data_type);
         }
 
         Cow::Owned(taken)

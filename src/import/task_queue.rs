@@ -20,8 +20,8 @@ const MOST_ATTRIBUTES: u64 = 10_000;
 const LIST_EVENTS: usize = 500;
 /// Lists that wait; whoever has one more waits too.
 const MOST_WAITING: usize = 2;
-/// Lists that are read at the same time: MISP makes two in the time of one. No other is begun before the events of those are taken,
-/// so that few are in memory.
+/// Lists that are read at the same time: MISP makes two in the time of one. No other is begun
+/// before the events of those are taken, so that few are in memory.
 const MOST_READING: usize = 2;
 
 /// Makes lists of events: about as many attributes in each, and an even number of lists, so that
@@ -125,6 +125,7 @@ impl TaskQueue {
     pub fn take(&self) -> Option<Work> {
         let mut state = self.state();
         loop {
+            // What was read takes memory, so that it goes first.
             if let Some((_, (task, content))) = state.read.pop_first() {
                 return Some(Work::Import(Box::new(task), content));
             }
@@ -141,6 +142,7 @@ impl TaskQueue {
                 }
                 continue;
             }
+            // A list that is being read gives its events back yet.
             if state.is_closed && state.reading == 0 && state.lists.is_empty() {
                 return None;
             }

@@ -71,6 +71,7 @@ pub fn is_touched(alert: &Alert, event: &Uuid, users: &Users) -> bool {
 /// True if an alert may be removed for the sake of another: it is ours, no person touched it, and
 /// it has no tag that the other lacks. Its observables are asked for [`can_remove_observable`].
 pub fn can_remove_alert(alert: &Alert, kept: &Alert, event: &Uuid, users: &Users) -> bool {
+    // What this program sets by itself may differ.
     let is_ours = |tag: &str| {
         Tlp::from_tag(tag).is_some()
             || Pap::from_tag(tag).is_some()
@@ -115,6 +116,7 @@ pub fn find_duplicates<'o>(
         all.extend(group.into_iter().skip(usize::from(!is_kept)));
     }
 
+    // The map gives its groups in no order.
     all.sort_by_key(|observable| {
         (
             observable.created_at,

@@ -102,6 +102,7 @@ impl ConnectionImport<'_> {
         let source = mapping::source(&self.connection.name, &self.part.run.scrubber());
         let mut of_events: BTreeMap<Uuid, usize> = BTreeMap::new();
         for alert in target.client.fetch_alerts_of_events(&source, events)?.0 {
+            // An alert that somebody else made is no twin, and is never removed.
             let event = event_of_alert(&alert).filter(|_| target.users.has(&alert.created_by));
             event
                 .into_iter()
@@ -160,6 +161,7 @@ impl ConnectionImport<'_> {
 
         let done = target.write(self.part, |client| client.delete_alert(&alert.id));
         Ok(match done.map_err(WriteError::from_http_error) {
+            // Somebody else may have removed it meanwhile.
             Ok(()) | Err(WriteError::Gone(_)) => None,
             Err(error) => Some(failure_of(error).to_string()),
         })

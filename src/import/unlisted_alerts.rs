@@ -104,6 +104,7 @@ impl ConnectionImport<'_> {
             .filter(|(uuid, _)| is_unknown(uuid))
             .collect();
 
+        // What was found gone for another organisation is not asked for again.
         let is_asked = |uuid: &&Uuid| !gone.alerts.contains_key(*uuid);
         let uuids: Vec<Uuid> = unknown.keys().filter(is_asked).copied().collect();
         let there = match uuids.is_empty() {
@@ -120,6 +121,7 @@ impl ConnectionImport<'_> {
                 listing.handled.insert(uuid);
                 self.part.count_fetched(ItemKind::Events, 1);
 
+                // Shown behind all that were listed.
                 let task = ImportTask::new(u64::MAX, 0, Box::new(event), uuid);
                 self.record_unread_event(&task, Verdict::Skipped(EDITED.to_owned()));
             } else {
@@ -147,6 +149,7 @@ impl ConnectionImport<'_> {
             asked,
         } = gone;
         let asked = asked.len();
+        // More than three, and more than a tenth of those that were asked for.
         let is_many = gone.len() > FEW.max(asked / 10);
         let marks = self.config.settings.mark_withdrawn;
 
@@ -174,6 +177,7 @@ impl ConnectionImport<'_> {
                 .reason()
                 .unwrap_or("gone from MISP: the alert is tagged")
                 .to_owned();
+            // Of an event that is gone only its alert's title is known.
             let mut event = Event::default();
             event.info = title;
             let task = ImportTask::new(u64::MAX, 0, Box::new(event), uuid);
@@ -208,6 +212,7 @@ impl ConnectionImport<'_> {
 
             let body = match target.is_five {
                 true => json!({"addTags": [WITHDRAWN]}),
+                // TheHive 4 takes the whole list only.
                 false => {
                     json!({"tags": alert.tags.iter().map(String::as_str).chain([WITHDRAWN]).collect::<Vec<_>>()})
                 }

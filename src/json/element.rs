@@ -112,6 +112,7 @@ impl fmt::Display for Flaw {
 /// True for the error of a body that ended too early.
 pub fn is_cut_short(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
+        // The error of the body may have been wrapped by the parser, or have come as it is.
         let off = match cause.downcast_ref() {
             Some(Broken::Off(off)) => Some(off),
             _ => cause.downcast_ref(),

@@ -182,6 +182,7 @@ pub fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 /// The number that a text is, without what stands behind its point: `1700000000.5`, `1.7e9`.
 pub fn parse_number(text: &str) -> Option<i64> {
     let text = text.trim();
+    // Rust reads `inf` and `nan` as numbers too.
     let is_decimal = || {
         text.bytes()
             .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
@@ -208,6 +209,7 @@ pub fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 /// The whole number that a float is, if it is one.
 pub fn float_to_integer(value: f64) -> Option<i64> {
+    // Beyond 2^53, about 9e15, a float no longer tells whole numbers apart.
     (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
 }
 
@@ -309,12 +311,13 @@ pub fn fold_objects<'de, T: Deserialize<'de>, C: Default, D: Deserializer<'de>>(
 ) -> Result<C, D::Error> {
     let mut counted = C::default();
     let mut take = |element: Element<T>| {
-        if let Element::Good(one) = element {
-            count(&mut counted, one);
+        if let Element::Good(object) = element {
+            count(&mut counted, object);
         }
     };
 
     let list = ByShape(LenientList(&mut take, PhantomData));
+    // Only the name of a struct reaches our deserializer through serde; see `COUNTED`.
     deserializer.deserialize_newtype_struct(COUNTED, list)?;
     Ok(counted)
 }

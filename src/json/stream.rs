@@ -126,6 +126,7 @@ impl<'s> JsonStream<'s> {
         ensure!(
             !start.starts_with(b"\xff\xfe")
                 && !start.starts_with(b"\xfe\xff")
+                // UTF-16 without a mark is known by its first brace.
                 && ![b"{\0", b"\0{"].iter().any(|mark| start.starts_with(*mark)),
             "it is UTF-16, as some editors and shells write: JSON is UTF-8"
         );
@@ -224,6 +225,7 @@ impl<'s> JsonStream<'s> {
         );
         let mut is_there = false;
         self.visit_fields(&mut |key, source| {
+            // Of a key that comes twice the first counts.
             if key != *wanted || is_there {
                 return source.skip_value();
             }
@@ -281,6 +283,7 @@ impl<'s> JsonStream<'s> {
         };
 
         let what = match (self.peek_kind()?, self.peek()?) {
+            // `n` is the beginning of null, which is an empty list.
             (Next::List, _) | (_, Some(b'n')) => {
                 return self.visit_items(&mut |source| on(read(source)?));
             }
@@ -454,6 +457,7 @@ impl<'de> Deserializer<'de> for &mut JsonStream<'_> {
             }
         }?;
 
+        // The visitor may have stopped before the end.
         self.skip_to_depth(depth)?;
 
         Ok(value)
@@ -536,6 +540,7 @@ impl JsonStream<'_> {
             self.record_name(place, &number.to_string());
         }
 
+        // A number of JSON is one of these three: serde_json keeps none as text here.
         match (number.as_i64(), number.as_u64(), number.as_f64()) {
             (Some(number), ..) => visitor.visit_i64(number),
             (None, Some(number), _) => visitor.visit_u64(number),
@@ -563,6 +568,7 @@ impl<'r, 's> Inside<'r, 's> {
     }
 
     fn has_more(&mut self, close: u8) -> Result<bool, Broken> {
+        // What the elements before this one kept is dropped by now.
         self.source.kept = self.before.unwrap_or(self.source.kept);
         self.source.has_more(close, &mut self.is_first)
     }
@@ -655,6 +661,8 @@ impl<'de> MapAccess<'de> for Walk<'_, '_> {
             let kept = self.source.kept;
 
             match (self.on)(&key, self.source) {
+                // What `on` read does not count as this element's; the names in hand are now those
+                // of the elements in it.
                 Ok(true) => (self.is_own, self.source.kept) = (false, kept),
                 Ok(false) => {
                     self.source.naming = (key == "uuid").then_some(0);
@@ -662,6 +670,7 @@ impl<'de> MapAccess<'de> for Walk<'_, '_> {
                 }
                 Err(error) => {
                     self.stopped = Some(error);
+                    // This only ends serde's walk: `read_object` gives the handler's own error.
                     return Err(Broken::Flawed("stopped".to_owned()));
                 }
             }

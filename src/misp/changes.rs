@@ -47,7 +47,7 @@ impl EventChanges<'_> {
         let edited = self.edits.iter().map(|edit| edit.uuid);
         self.additions
             .iter()
-            .map(|one| one.uuid)
+            .map(|draft| draft.uuid)
             .chain(edited)
             .chain(self.removals.iter().copied())
     }

@@ -107,6 +107,7 @@ impl<'c> ChunkBuffer<'c> {
             name: object.name.as_str().into(),
             uuid: object.uuid.as_str().into(),
         };
+        // Each that is left out counts as one that cannot be read, so that none is lost in silence.
         let beyond = (0..object.beyond).map(|_| {
             Element::Bad(Flaw::unreadable(
                 "the object that it is in has more attributes, or longer ones, than are read of \
@@ -182,6 +183,7 @@ impl<'c> ChunkBuffer<'c> {
             rows,
             ..Chunk::default()
         });
+        // What the handler refuses is not asked for again.
         self.progress = if handed.is_ok() {
             progress
         } else {

@@ -42,6 +42,7 @@ pub fn attribute(
         json::set(&mut sent, "object_relation", json!(place.relation));
     }
     if let Some(content) = content {
+        // What the file turned out to be counts: that is known only once it is read.
         json::set(&mut sent, "uuid", json!(content.uuid));
         json::set(&mut sent, "type", json!(content.kind));
         json::set(&mut sent, "object_relation", json!(content.kind));
@@ -126,6 +127,7 @@ fn insert_tag_changes(sent: &mut Value, add: &[String], drop: &[String]) {
 
 fn tag_list<'a>(wanted: impl Iterator<Item = &'a str>, names: &TagResolution) -> Vec<Value> {
     wanted
+        // A tag that cannot be set here has no name.
         .filter_map(|name| names.resolve(name))
         .map(|name| json!({"name": name}))
         .collect()

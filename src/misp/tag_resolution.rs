@@ -102,13 +102,13 @@ impl TagResolution {
     /// that can be set, until a plan wants to.
     pub fn of_tags_that_are_set<'a>(wanted: &[&str], set: impl Iterator<Item = &'a str>) -> Self {
         let set: HashMap<String, &str> = set.map(|name| (name.to_lowercase(), name)).collect();
-        let of = |name: &str| {
+        let find_name = |name: &str| {
             let there = set.get(&name.to_lowercase());
             there.or_else(|| set.get(&synonym_of(name)?.to_lowercase()))
         };
         let named = wanted
             .iter()
-            .filter_map(|name| Some((name.to_lowercase(), Ok((*of(name)?).to_owned()))));
+            .filter_map(|name| Some((name.to_lowercase(), Ok((*find_name(name)?).to_owned()))));
 
         Self {
             names: named.collect(),
@@ -129,7 +129,8 @@ impl TagResolution {
             })
             .collect();
 
-        let of = |name: &str| -> Option<Result<String, Why>> {
+        // Where a MISP has only the older word of a marking, that is set.
+        let find_name = |name: &str| -> Option<Result<String, Why>> {
             let known = usable.get(&name.to_lowercase());
             known
                 .or_else(|| usable.get(&synonym_of(name)?.to_lowercase()))
@@ -138,7 +139,7 @@ impl TagResolution {
 
         let makes = account.role.makes_tags();
         let is_new =
-            |name: &&&str| of(name).is_none() && reason_unstorable(name).is_none() && makes;
+            |name: &&&str| find_name(name).is_none() && reason_unstorable(name).is_none() && makes;
         let new = wanted
             .iter()
             .filter(is_new)
@@ -146,7 +147,7 @@ impl TagResolution {
             .collect();
 
         let named = wanted.iter().map(|name| {
-            let there = match of(name) {
+            let there = match find_name(name) {
                 Some(there) => there,
                 None => match reason_unstorable(name) {
                     Some(why) => Err(why),
@@ -176,6 +177,7 @@ impl TagResolution {
 
     /// True if MISP lacks one of the names, or restricts it, so that the user's rights count.
     pub fn depends_on_rights(wanted: &[&str], tags: &[KnownTag]) -> bool {
+        // Whatever a user without any rights cannot set depends on rights.
         let strict = Self::new(wanted, tags, &Account::default());
         wanted.iter().any(|name| strict.resolve(name).is_none())
     }
@@ -229,9 +231,10 @@ impl TagResolution {
         tag: &str,
         mut others: impl Iterator<Item = &'t str>,
     ) -> Option<&'t str> {
-        let of = predicate_of(tag).filter(|predicate| self.exclusive.contains(*predicate))?;
+        let predicate =
+            predicate_of(tag).filter(|predicate| self.exclusive.contains(*predicate))?;
         others.find(|other| {
-            predicate_of(other) == Some(of) && other.to_lowercase() != tag.to_lowercase()
+            predicate_of(other) == Some(predicate) && other.to_lowercase() != tag.to_lowercase()
         })
     }
 }
@@ -266,6 +269,7 @@ impl KnownTag {
     /// it is left to them. One that is not exportable is not shown in lists, so that it would be
     /// missed for ever (`EventsController.php`, `index`).
     fn reason_unusable(&self, account: &Account) -> Option<Why> {
+        // 0 stands for nobody in particular.
         let is_free = |owner: Option<i64>, mine: &str| {
             owner.is_none_or(|owner| owner == 0 || owner.to_string() == mine)
         };

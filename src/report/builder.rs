@@ -2,6 +2,7 @@
 //! Connections are worked on at the same time, so nothing here depends on which of them
 //! was first.
 
+use super::ledger::VerdictKind;
 use super::{
     Alert, Artifact, ConnectionReport, EventRow, LeftOut, Operation, ReportBody, SHOWN_LINES,
 };
@@ -56,6 +57,7 @@ fn cut_fairly<T>(list: &mut Vec<Sourced<T>>, most: usize) -> u64 {
     let event = |sourced: &Sourced<T>| key(sourced, true);
     let organisation = |sourced: &Sourced<T>| key(sourced, false);
     let part = |sourced: &Sourced<T>| (sourced.part, None);
+    // The innermost first: within an event, within an organisation, and then the connections.
     share::truncate_fairly(list, most, &[&event, &organisation, &part]).len() as u64
 }
 
@@ -70,10 +72,10 @@ fn cut_events(lines: &mut Vec<EventRow>, most: usize) -> u64 {
     let mut classes: [Vec<(usize, EventRow)>; 3] = Default::default();
 
     for (place, line) in std::mem::take(lines).into_iter().enumerate() {
-        let class = match line.verdict.as_str() {
-            "skipped" | "unchanged" if line.matches.is_empty() => 2,
-            "skipped" | "unchanged" => 1,
-            _ => 0,
+        let class = match line.verdict {
+            VerdictKind::Created | VerdictKind::Updated | VerdictKind::Failed => 0,
+            VerdictKind::Skipped | VerdictKind::Unchanged if line.matches.is_empty() => 2,
+            VerdictKind::Skipped | VerdictKind::Unchanged => 1,
         };
 
         if let Some(class) = classes.get_mut(class) {
@@ -95,6 +97,7 @@ fn cut_events(lines: &mut Vec<EventRow>, most: usize) -> u64 {
         kept.append(&mut class);
     }
 
+    // Back in the order in which they came.
     kept.sort_by_key(|(place, _)| *place);
     lines.extend(kept.into_iter().map(|(_, line)| line));
 

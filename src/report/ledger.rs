@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 /// What is counted: `events` and `attributes` for an import, `observables` for an export, with
 /// lines of their own for the files that are carried over themselves, the attributes that are
-/// wanted no more, sightings, the observables that are taken out of an alert, and what is related to
-/// a value that was looked up.
+/// wanted no more, sightings, the observables that are taken out of an alert, and what is related
+/// to a value that was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ItemKind {
@@ -70,16 +70,56 @@ pub enum Verdict {
     Failed(String),
 }
 
-impl Verdict {
-    /// The word that stands in the report.
-    pub fn word(&self) -> &'static str {
+/// Which verdict it is, without its reason: what the row of an event has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictKind {
+    /// New on the other side.
+    Created,
+    /// Already there, and changed.
+    Updated,
+    /// Already there, nothing to do.
+    Unchanged,
+    /// Left out by a rule.
+    Skipped,
+    /// Meant to arrive, and did not.
+    #[default]
+    Failed,
+}
+
+impl VerdictKind {
+    fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Updated => "updated",
             Self::Unchanged => "unchanged",
-            Self::Skipped(_) => "skipped",
-            Self::Failed(_) => "failed",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
         }
+    }
+}
+
+impl fmt::Display for VerdictKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Verdict {
+    /// Which verdict it is.
+    pub fn kind(&self) -> VerdictKind {
+        match self {
+            Self::Created => VerdictKind::Created,
+            Self::Updated => VerdictKind::Updated,
+            Self::Unchanged => VerdictKind::Unchanged,
+            Self::Skipped(_) => VerdictKind::Skipped,
+            Self::Failed(_) => VerdictKind::Failed,
+        }
+    }
+
+    /// The word that stands in the report.
+    pub fn word(&self) -> &'static str {
+        self.kind().word()
     }
 
     /// Of several verdicts on one item the one with the lowest rank counts: failed, created,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Match;
+use super::ledger::VerdictKind;
 
 /// One MISP event in a report.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
@@ -40,7 +41,8 @@ pub struct EventRow {
     #[serde(skip_serializing_if = "super::is_zero")]
     pub ids_attributes: u64,
     /// `created`, `updated`, `unchanged`, `skipped` or `failed`.
-    pub verdict: String,
+    #[schemars(with = "String")]
+    pub verdict: VerdictKind,
     /// The rule that skipped it, or the reason why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

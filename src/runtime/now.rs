@@ -170,6 +170,7 @@ impl NowSession<'_> {
     /// Takes what came of a run, and prints it: what was done to the standard output, what was not
     /// to the standard error.
     fn take_end(&mut self, subject: &str, end: RunEnd) {
+        // The line that is shown is wiped when it is dropped, before anything is printed.
         self.line = StatusLine::new();
         let line = self.clean(&format!("{subject}{}", end.message));
         match end.outcome {
@@ -219,6 +220,7 @@ fn open_session<'a, N: NowArgs>(asked: &N, run: &'a RunReport) -> Result<NowSess
     let common = asked.common();
     let [url_name, key_name] = N::VARIABLES;
     let key = read_key(common, key_name, run.environment())?;
+    // Named as in a configuration: by the names of its members the scrubber knows what is secret.
     run.set_scrubber(Scrubber::from_job(
         &json!({"config": {"key": key.expose(), "ping": common.ping}}),
         run.environment(),

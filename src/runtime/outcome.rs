@@ -161,6 +161,7 @@ fn collect_failures(full: &ReportBody, stop: Option<String>) -> Vec<String> {
         let error = part
             .error
             .iter()
+            // What stopped the whole run is named once.
             .filter(|error| stop.as_ref() != Some(error))
             .cloned();
 
@@ -177,6 +178,7 @@ fn collect_failures(full: &ReportBody, stop: Option<String>) -> Vec<String> {
 
     let mut failures: Vec<_> = stop.clone().into_iter().chain(of_parts).collect();
 
+    // Where no failure was named singly, the ledger's reasons say what failed.
     if failures.is_empty() {
         let failed = full
             .ledger

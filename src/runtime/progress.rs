@@ -99,6 +99,7 @@ fn format_line(program: &str, full: &ReportBody, seconds: u64) -> String {
 
     for (item, count) in ledger.counts().filter(|(_, count)| count.fetched > 0) {
         parts.push(format!("{} {}", count.fetched, item.word()));
+        // For their verdicts there is no room in a line.
         if matches!(item, ItemKind::Attributes) {
             continue;
         }

@@ -74,6 +74,7 @@ impl SecretPatterns {
                 }
             }
 
+            // The encoding of a word is no word, so it need not stand alone.
             let counts = match Counts::of(secret) {
                 Counts::Alone => Counts::Said,
                 counts => counts,
@@ -219,11 +220,13 @@ impl Reading {
             let escaped = signs.contains(&plain).then(|| unescape(rest)).flatten();
             let (character, length) = escaped.unwrap_or((plain, plain.len_utf8()));
             text.push(character);
+            // One place for each byte of the character.
             starts.resize(text.len(), self.start(self.text.len() - rest.len()));
             rest = rest.get(length..)?;
         }
         starts.push(self.start(self.text.len()));
 
+        // A text without escapes is the last level.
         (text != self.text).then_some(Self { text, starts })
     }
 
@@ -299,6 +302,7 @@ fn encode(secret: &[u8]) -> impl Iterator<Item = String> {
 impl Counts {
     /// Where a secret counts.
     fn of(secret: &str) -> Self {
+        // So few digits are more often a number or an id than a password.
         let is_number =
             secret.len() < SHORTEST_ENCODED && secret.chars().all(|c| c.is_ascii_digit());
         match secret.chars().count() {
@@ -355,6 +359,7 @@ fn begins_alone(before: &str) -> bool {
 }
 
 fn ends_alone(after: &str) -> bool {
+    // A full stop may end a sentence; with a letter behind it the word goes on.
     let after = after
         .strip_prefix('.')
         .filter(|rest| !rest.starts_with(char::is_alphanumeric))

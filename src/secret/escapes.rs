@@ -76,6 +76,7 @@ fn unescape_backslash(text: &str) -> Option<(char, usize)> {
             .map(|character| (character, 6))
             .or_else(|| Some((parse_surrogates(digits)?, 12))),
         '0'..='3' => parse_char(escaped, 3, 8).map(|character| (character, 4)),
+        // As a blank, which `fold` reads all white space as.
         'n' | 'r' | 't' => Some((' ', 2)),
         _ => None,
     };
@@ -108,6 +109,7 @@ fn parse_char(text: &str, length: usize, radix: u32) -> Option<char> {
 
 fn parse_number(text: &str, length: usize, radix: u32) -> Option<u32> {
     let digits = text.get(..length)?;
+    // `from_str_radix` takes a sign too.
     let is_number = digits.chars().all(|digit| digit.is_digit(radix));
     u32::from_str_radix(digits, radix)
         .ok()

@@ -88,7 +88,7 @@ impl TheHive {
         let filter = own_alerts_filter(source, Some(is_one_of("sourceRef", &names)));
         let listed = self.query_alerts(vec![filter], 0, events.len() + TWINS)?;
         let events: HashSet<&Uuid> = events.iter().collect();
-        let of = |source_ref: &str| {
+        let known_event = |source_ref: &str| {
             Uuid::try_parse(source_ref)
                 .ok()
                 .filter(|uuid| events.contains(uuid))
@@ -96,11 +96,10 @@ impl TheHive {
 
         for alert in listed {
             match alert {
-                Element::Good(alert) => {
-                    alerts.extend(Some(alert).filter(|alert| of(&alert.source_ref).is_some()))
-                }
+                Element::Good(alert) => alerts
+                    .extend(Some(alert).filter(|alert| known_event(&alert.source_ref).is_some())),
                 Element::Bad(flaw) => {
-                    let event = flaw.field("sourceRef").and_then(of);
+                    let event = flaw.field("sourceRef").and_then(known_event);
                     unreadable
                         .extend(event.map(|event| (event, flaw.describe("its alert in TheHive"))));
                 }
@@ -110,11 +109,11 @@ impl TheHive {
         Ok((alerts, unreadable))
     }
 
-    /// Hands over the alerts of a source that were created or changed since then (milliseconds since
-    /// 1970; 0 for all), the oldest first, in pages of [`ALERTS_PAGE`]. Left out are those of these
-    /// events, of which there are at most [`MOST_LEFT_OUT`]
-    /// (`fixtures/wire/thehive/583-query-alerts-but-for-some.json`). Alerts whose `source_ref` is no
-    /// uuid are among them.
+    /// Hands over the alerts of a source that were created or changed since then (milliseconds
+    /// since 1970; 0 for all), the oldest first, in pages of [`ALERTS_PAGE`]. Left out are those of
+    /// these events, of which there are at most [`MOST_LEFT_OUT`]
+    /// (`fixtures/wire/thehive/583-query-alerts-but-for-some.json`). Alerts whose `source_ref` is
+    /// no uuid are among them.
     ///
     /// # Errors
     /// What stopped the reading, or the error of `on`.
@@ -125,6 +124,7 @@ impl TheHive {
         left_out: &[Uuid],
         on: &mut dyn FnMut(Vec<Element<Alert>>) -> Result<()>,
     ) -> Result<()> {
+        // An alert that was never changed has no `_updatedAt`.
         let since = |field: &str| json!({"_gte": {"_field": field, "_value": since_ms}});
         let date = json!({"_or": [since("_createdAt"), since("_updatedAt")]});
         let date = (since_ms > 0).then_some(date);
@@ -155,6 +155,7 @@ impl TheHive {
     /// # Errors
     /// What stopped the reading.
     pub fn fetch_alerts_of_event(&self, source: &str, event: &Uuid) -> Result<Vec<Alert>> {
+        // One that cannot be read may be the one that counts.
         let (alerts, unreadable) = self.fetch_alerts_of_events(source, &[*event])?;
         ensure!(
             unreadable.is_empty(),
@@ -279,6 +280,7 @@ fn parse_created_alert(answer: Response) -> Result<Alert, HttpError> {
             .and_then(Value::as_array)
             .and_then(|list| i64::try_from(list.len()).ok());
         let alert: Alert = serde_json::from_value(value)?;
+        // Without an id nothing could be added to it, so that it counts as not answered.
         ensure_id(&alert.id).map_err(|_| anyhow!("it names no alert"))?;
         Ok(Alert {
             observable_count: count.or(alert.observable_count),

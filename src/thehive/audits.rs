@@ -69,11 +69,11 @@ impl TheHive {
             } in audits
                 .into_iter()
                 .filter_map(Element::into_option)
-                .map(|one| one.base)
+                .map(|audit| audit.base)
             {
                 let message = details.and_then(|details| details.message);
-                // A new one without a message has an empty one; a change without one is of
-                // something else.
+                // One that was created without a message had an empty one; a change without
+                // a message is one of something else.
                 let message = message.or_else(|| (operation == "Creation").then(String::new));
                 messages.entry(object).or_default().extend(message);
             }

@@ -55,6 +55,7 @@ impl Asked for Asking<'_> {
         let since = since.map(|since| json!({"_gte": {"_field": "_createdAt", "_value": since}}));
         let mut query = build_ioc_query(self.case, since);
         let mut page = page(0, number);
+        // Counted in the same answer, which spares a question where one page has all.
         if is_first {
             json::set(&mut page, "extraData", json!(["total"]));
         }
@@ -129,6 +130,8 @@ fn read_until_complete(asked: &mut impl Asked) -> Result<CaseObservables> {
         let incomplete = match total.map_or_else(|| asked.count(), Ok) {
             Ok(count) if count <= all.len() as u64 => None,
             Ok(_) if !is_patient => {
+                // Some may have been flagged while it was read: it is read once more, to a page
+                // with nothing new.
                 is_patient = true;
                 continue;
             }
@@ -160,13 +163,13 @@ impl Read {
             let (page, total) = asked.fetch_page(since, number)?;
             let (length, known) = (page.len(), self.all.len());
             self.total = total.filter(|_| since.is_none() && length < number);
-            let last = page.iter().rev().find_map(|one| match one {
-                Element::Good(one) => one.created_at,
+            let last = page.iter().rev().find_map(|row| match row {
+                Element::Good(observable) => observable.created_at,
                 Element::Bad(_) => None,
             });
 
-            for one in page {
-                self.insert_or_replace(one, since.is_some());
+            for row in page {
+                self.insert_or_replace(row, since.is_some());
             }
             ensure!(
                 self.all.len() <= MOST,
@@ -182,6 +185,8 @@ impl Read {
                 return Ok(());
             }
             if last > since {
+                // Pages overlap in the moment at which one ends, since others may have been created
+                // then too.
                 (since, number) = (last, PAGE);
             } else {
                 // More of one moment than a page holds.
@@ -196,17 +201,18 @@ impl Read {
     }
 
     /// One that was read before is as TheHive has it now.
-    fn insert_or_replace(&mut self, one: Element<Observable>, overlaps: bool) {
-        let id = match &one {
+    fn insert_or_replace(&mut self, row: Element<Observable>, overlaps: bool) {
+        let id = match &row {
             Element::Good(observable) => Some(observable.id.clone()).filter(|id| !id.is_empty()),
             Element::Bad(flaw) => flaw.field("_id").map(ToOwned::to_owned),
         };
         let place = id.as_ref().and_then(|id| self.places.get(id)).copied();
         if let Some(known) = place.and_then(|place| self.all.get_mut(place)) {
-            *known = one;
-        } else if id.is_some() || !overlaps || !self.all.contains(&one) {
+            *known = row;
+        // Without an id only the whole shows whether it came before.
+        } else if id.is_some() || !overlaps || !self.all.contains(&row) {
             self.places.extend(id.map(|id| (id, self.all.len())));
-            self.all.push(one);
+            self.all.push(row);
         }
     }
 }

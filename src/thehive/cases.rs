@@ -45,6 +45,7 @@ impl Extra {
         {
             return None;
         }
+        // As a case that is asked for has it (`query_one_case`), so that both are read alike.
         fields.insert("extraData".to_owned(), json!({"isOwner": self.is_owner}));
         Some(case)
     }
@@ -147,6 +148,7 @@ impl TheHive {
         );
 
         Ok(CaseWithIocs {
+            // The case first: where it is not shown, the other errors say less.
             case: case?,
             observables: observables?,
             alerts,
@@ -193,6 +195,7 @@ impl TheHive {
     pub fn has_case_template(&self, name: &str) -> Result<bool> {
         let is_it = filter(&[is("name", name)]);
         let query = json!([{"_name": "listCaseTemplate"}, is_it, page(0, 1)]);
+        // Nothing is read of it, so any type with lenient fields will do.
         Ok(!self.list::<AlertOrigin>(query, 1)?.is_empty())
     }
 

@@ -192,6 +192,7 @@ impl TheHive {
                     );
                     Ok(case)
                 }
+                // One that cannot be read may be one that has to be exported.
                 Element::Bad(flaw) => Err(anyhow::anyhow!(flaw.describe("the list of cases"))),
             })
             .collect()
@@ -228,6 +229,7 @@ impl TheHive {
         let roots = audits.into_iter().map(|audit| match audit {
             Element::Good(Audit { base: Some(base) }) => Ok(base.root),
             Element::Good(Audit { base: None }) => anyhow::bail!("an audit says nothing"),
+            // One that cannot be read may be of a case that changed.
             Element::Bad(flaw) => anyhow::bail!(flaw.describe("the list of audits")),
         });
         roots.collect()

@@ -52,6 +52,7 @@ impl TheHive {
             }
 
             Err(failure) if is_final(&failure) => return Err(explain_download_failure(failure)),
+            // The zip alone may be at fault: the file is tried as it is.
             Err(_) => {}
         }
 
@@ -123,6 +124,7 @@ impl TheHive {
                     find_zip_password(&status)
                 });
 
+            // If TheHive does not say it, the password that it has by default is tried.
             named.unwrap_or_else(|| PASSWORD.to_owned())
         })
     }

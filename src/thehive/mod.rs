@@ -127,6 +127,7 @@ impl TheHive {
     /// only the list of all (its `frontend/app/scripts/app.js`).
     pub fn alert_link(&self, id: &str) -> String {
         let url = &self.url;
+        // A TheHive that does not say its version is taken for a newer one.
         let has_page = self.is_five().unwrap_or(true) && is_id(id);
         if has_page {
             format!("{url}alerts/{id}/details")
@@ -210,6 +211,7 @@ const ADDRESS: &str = "check \"thehive_url\": is this the address of a TheHive 4
 /// Adds what can be done about it. A refusal of TheHive's own has a `type` (ScalliGraph's
 /// `ErrorHandler.scala`, `fixtures/wire/thehive`); another server's, MISP's for instance, has none.
 fn explain_failure(failure: HttpError) -> anyhow::Error {
+    // A TheHive 4.1 or 5 has every route that this is about: another server answers.
     let is_elsewhere = Missing::from_http_error(&failure) == Some(Missing::Route)
         || match &failure.cause {
             HttpErrorKind::Refused {

@@ -116,8 +116,8 @@ impl TheHive {
     pub fn fetch_file_observables(&self, alert: &str) -> Result<Vec<Observable>> {
         let filter = filter(&[is("dataType", FILE)]);
         let mut files = Vec::new();
-        self.for_each_matching(alert, Some(filter), &mut |one| {
-            files.push(one);
+        self.for_each_matching(alert, Some(filter), &mut |file| {
+            files.push(file);
             Ok(())
         })?;
         Ok(files)
@@ -132,7 +132,7 @@ impl TheHive {
         let operations: Vec<Value> = filter.into_iter().chain([oldest_first()]).collect();
         let list = PagedList {
             limit: OBSERVABLES_PAGE,
-            order: RowOrder::Name(|row: &Element<Observable>| row.id(|one| &one.id)),
+            order: RowOrder::Name(|row: &Element<Observable>| row.id(|observable| &observable.id)),
             repeated: "TheHive sends the same page again and again",
         };
 
@@ -180,6 +180,7 @@ impl TheHive {
         let path = match holder {
             Holder::Case(id) => format!("api/v1/case/{}/observable", ensure_id(id)?),
             Holder::Alert(id) if is_five => format!("api/v1/alert/{}/observable", ensure_id(id)?),
+            // TheHive 4 has the route by this name.
             Holder::Alert(id) => format!("api/v1/alert/{}/artifact", ensure_id(id)?),
         };
         let mut observable = batch_to_json(group, is_five);
@@ -275,6 +276,7 @@ fn split<'d>(data: &'d [&'d str], limit: usize) -> Vec<&'d [&'d str]> {
             left.checked_sub(bytes).map(|less| left = less).is_some()
         };
         let number = rest.iter().take(VALUES).take_while(fits).count();
+        // A single value that is too long goes by itself: TheHive says what is wrong with it.
         let (part, others) = rest.split_at(number.max(1));
         parts.push(part);
         rest = others;
@@ -350,12 +352,12 @@ impl<'de> Visitor<'de> for AnsweredVisitor {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Answered, A::Error> {
         let Partly { success, failure } = Partly::deserialize(MapAccessDeserializer::new(map))?;
 
-        let refused = failure.into_iter().map(|one| {
+        let refused = failure.into_iter().map(|entry| {
             let Refused {
                 kind,
                 message,
                 object,
-            } = one;
+            } = entry;
 
             (
                 object.unwrap_or_default().into_stored_value(),

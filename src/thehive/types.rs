@@ -58,15 +58,18 @@ impl ObservableTypes {
 
 impl From<Vec<Listed>> for ObservableTypes {
     fn from(listed: Vec<Listed>) -> Self {
-        let is_text = |one: &&Listed| {
-            !one.name.is_empty() && (one.is_attachment != Some(true) || one.name == FILE)
+        let is_text = |entry: &&Listed| {
+            !entry.name.is_empty() && (entry.is_attachment != Some(true) || entry.name == FILE)
         };
-        let is_caseless = |one: &&Listed| one.is_case_sensitive == Some(false);
-        let names = listed.iter().filter(is_text).map(|one| one.name.clone());
+        let is_caseless = |entry: &&Listed| entry.is_case_sensitive == Some(false);
+        let names = listed
+            .iter()
+            .filter(is_text)
+            .map(|entry| entry.name.clone());
         let caseless = listed
             .iter()
             .filter(is_caseless)
-            .map(|one| one.name.clone());
+            .map(|entry| entry.name.clone());
 
         Self {
             data_types: ObservableTypeSet::new(names),
@@ -90,7 +93,7 @@ impl TheHive {
             .filter_map(Element::into_option)
             .collect();
         ensure!(
-            listed.iter().any(|one| !one.name.is_empty()),
+            listed.iter().any(|entry| !entry.name.is_empty()),
             "TheHive lists no observable types: this is no TheHive"
         );
 

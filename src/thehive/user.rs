@@ -81,14 +81,15 @@ impl User {
     fn organisations(&self) -> Vec<(&str, &str)> {
         let all = self.organisations.as_array().into_iter().flatten();
 
-        let named = all.filter_map(|one| {
-            let name = one
+        let named = all.filter_map(|entry| {
+            let name = entry
                 .get("organisation")?
                 .as_str()
                 .filter(|name| !name.is_empty())?;
             Some((
                 name,
-                one.get("organisationId")
+                entry
+                    .get("organisationId")
                     .and_then(Value::as_str)
                     .unwrap_or_default(),
             ))
@@ -110,6 +111,8 @@ impl User {
             .iter()
             .find(|(name, id)| *name == asked || *id == asked)
             .map(|(name, _)| (*name).to_owned());
+        // An `_id` is no name to compare with: that TheHive names some organisation shows that it
+        // took it.
         let is_taken = self.organisation == asked
             || (asked.starts_with('~') && !["", NONE].contains(&&*self.organisation));
 
@@ -121,16 +124,16 @@ impl User {
                     .iter()
                     .map(|(name, _)| format!("\"{}\"", truncate_text(name, 100)))
                     .collect();
-                let of = if all.is_empty() {
+                let belongs_to = if all.is_empty() {
                     String::new()
                 } else {
                     format!(" (it is one of {})", all.join(", "))
                 };
 
                 bail!(
-                    "the user {} of \"thehive_key\" is no user of the organisation \"{}\"{of}, or \
-                     there is no such organisation: \
-                     set the key of a user of that organisation, or add this one to it",
+                    "the user {} of \"thehive_key\" is no user of the organisation \"{}\"\
+                     {belongs_to}, or there is no such organisation: set the key of a user of that \
+                     organisation, or add this one to it",
                     truncate_text(&self.login, 100),
                     truncate_text(asked, 100)
                 )

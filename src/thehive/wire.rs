@@ -100,7 +100,7 @@ pub struct Alert {
     /// Whether somebody read it; TheHive 5 does not say.
     #[serde(deserialize_with = "json::flag")]
     pub read: Option<bool>,
-    /// `RankedEvent`, `InProgress`, `Closed` or `Imported`; empty from TheHive 4.
+    /// `New`, `InProgress`, `Closed` or `Imported`; empty from TheHive 4.
     #[serde(deserialize_with = "json::text")]
     pub stage: String,
     /// A status of this TheHive's own making, each of which belongs to a stage; empty from TheHive

@@ -62,6 +62,8 @@ impl Missing {
             return None;
         };
 
+        // TheHive has no codes for these: the words are those of TheHive 4.1
+        // (`fixtures/wire/thehive`).
         let words = message.to_ascii_lowercase().replace(' ', "");
         Some(
             if words.starts_with('/') || words.contains("assetscontroller") {

@@ -68,8 +68,8 @@ impl MispCapabilities {
         }
     }
 
-    /// A server that was not asked, taken for the newest MISP. [`Self::is_doubtful`] says whether it
-    /// has to be.
+    /// A server that was not asked, taken for the newest MISP. [`Self::is_doubtful`] says whether
+    /// it has to be.
     pub const fn assumed() -> Self {
         Self {
             types: None,
@@ -179,6 +179,7 @@ fn parse_version(version: &str) -> Option<(u32, u32, u32)> {
     let digits = version.trim().trim_start_matches('v');
     let mut parts = digits.split(['.', '-']).map(|part| part.parse().ok());
     Some((
+        // `2.5` says enough, and what stands behind the third part says nothing here.
         parts.next()??,
         parts.next()??,
         parts.next().flatten().unwrap_or(0),
@@ -230,6 +231,7 @@ impl ObservableTypeSet {
             .zip(&self.chosen)
             .filter(|(_, chosen)| *chosen == "other")
             .filter_map(|(row, _)| row.observable_type().filter(|usual| *usual != "other"))
+            // No row of the table becomes `file`; the files of attributes do.
             .chain((!self.has("file")).then_some("file"))
             .collect();
         lacking.sort_unstable();

@@ -132,6 +132,7 @@ fn half_index(
     {
         kind != left
     } else {
+        // The second half of `regkey|value` may be any text.
         right == "other" || could_be(right, observable.data)
     };
 
@@ -141,6 +142,7 @@ fn half_index(
 fn is_of_type(data_type: &str, kind: &str) -> bool {
     let usual = find_row(kind).and_then(|row| row.observable_type());
     usual.is_some_and(|usual| usual == canonical_type(data_type))
+        // Without a value, to hear what the type's name alone says.
         || detect::guess(data_type, "").kind == kind
 }
 

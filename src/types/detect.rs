@@ -56,6 +56,7 @@ fn guess_by_name(data_type: &str) -> DetectedType {
 
 fn guess_address(data: &str) -> Option<&'static str> {
     let bare = refang::dots(data.trim());
+    // A network is an `ip-dst` as well.
     let ip = bare.split('/').next().unwrap_or_default();
     if ip.parse::<IpAddr>().is_ok() {
         return Some("ip-dst");
@@ -65,6 +66,7 @@ fn guess_address(data: &str) -> Option<&'static str> {
 
 fn guess_name(kind: &'static str, data: &str) -> DetectedType {
     let bare = refang::dots(data.trim());
+    // With a slash it may be a network, or a URL without its scheme.
     let other = match bare.contains('/') {
         true => guess_address(data).or(Some("url")),
         false if looks_like_address(&bare) => guess_address(&bare),
@@ -92,6 +94,7 @@ fn guess_name(kind: &'static str, data: &str) -> DetectedType {
 
 fn looks_like_address(bare: &str) -> bool {
     bare.contains(':')
+        // No more than a hint: `guess_address` reads it then.
         || bare
             .bytes()
             .next_back()
@@ -202,6 +205,7 @@ fn fingerprint_of(digits: usize) -> Option<&'static str> {
 /// The type of a value that nobody gave one, where it can be nothing else.
 fn guess_untyped(data: &str) -> &'static str {
     let bare = data.trim();
+    // Nothing that is recognised below is as long.
     if bare.len() > 40 {
         return "other";
     }

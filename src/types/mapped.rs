@@ -54,6 +54,7 @@ pub fn merge_duplicates(drafts: Vec<MappedAttribute>) -> Vec<MappedAttribute> {
     }
 
     make_folds_unique(&mut all);
+    // Composites came before the others: in the end the order of the list counts.
     all.sort_by_key(|attribute| attribute.from.iter().min().copied());
 
     all

@@ -33,6 +33,7 @@ impl Network {
         };
 
         let mapped = match address {
+            // A shorter network holds more than mapped addresses.
             IpAddr::V6(six) if length >= MAPPED => six.to_ipv4_mapped(),
             IpAddr::V6(_) | IpAddr::V4(_) => None,
         };
@@ -73,6 +74,7 @@ impl Network {
         let Self { address, length } = self;
         (0..=length).rev().flat_map(move |length| {
             let network = mask(address, length);
+            // A feed may hold an address with the `/32` that MISP drops.
             let is_all = length == bits_of(address);
             let whole = is_all.then(|| format!("{network}/{length}"));
             [written(network, length)].into_iter().chain(whole)
@@ -113,6 +115,7 @@ impl Network {
                 (known.map(|part| format!("{part:x}")).collect(), SIX, ":")
             }
         };
+        // Its zeros at the beginning are mostly written `::`, and nothing else is known.
         if parts.is_empty() {
             return vec![format!("{sign}{sign}%/%")];
         }
@@ -145,6 +148,7 @@ fn bits_of(address: IpAddr) -> u8 {
 fn mask(address: IpAddr, length: u8) -> IpAddr {
     match address {
         IpAddr::V4(four) => {
+            // For `/0` all bits would be shifted out, which Rust does not do.
             let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
             Ipv4Addr::from_bits(four.to_bits() & mask).into()
         }

@@ -20,6 +20,7 @@ pub fn replace_astral(value: &str) -> Cow<'_, str> {
 
 /// How many characters of a text lie above U+FFFF.
 pub fn count_astral(value: &str) -> usize {
+    // Only what lies above U+FFFF begins with such a byte in UTF-8: it takes four.
     value.bytes().filter(|&byte| byte >= 0xf0).count()
 }
 
@@ -89,6 +90,7 @@ fn split_port(value: &str) -> Option<(&str, &str)> {
     if value.matches(':').count() < 2 {
         return value.split_once(':');
     }
+    // The colon comes last, since it may as well belong to the address.
     [".", " port ", "p", "#", ":"]
         .into_iter()
         .filter_map(|mark| value.rsplit_once(mark))
@@ -125,6 +127,7 @@ pub fn domain_and_address(value: &str) -> String {
 /// `00-11-22…` and `0011.22…` as `00:11:22…`.
 pub fn mac(value: &str) -> String {
     let bare = value.to_ascii_lowercase().replace(['.', ':', '-', ' '], "");
+    // Only in ASCII two bytes are two digits.
     if !bare.is_ascii() {
         return value.to_owned();
     }
@@ -141,6 +144,7 @@ pub fn asn(value: &str) -> String {
     let number = refang::strip_prefix_ignore_case(value, "as").unwrap_or(value);
     let part = |digits: &str| {
         let number: u64 = digits.parse().ok()?;
+        // Bounded, so that the sum below cannot overflow; no AS number is as large.
         (is_digits(digits) && number < 1 << 40).then_some(number)
     };
     let dotted = number
@@ -196,7 +200,7 @@ pub fn datetime(value: &str) -> Option<String> {
         4 => digits,
         _ => return None,
     };
-    // The last place on Earth is fourteen hours ahead.
+    // No time zone is further than fourteen hours from UTC.
     let (hours, minutes) = offset.split_at_checked(2)?;
     if hours > "14" || minutes > "59" {
         return None;

@@ -118,6 +118,7 @@ pub fn is_lower_hex(value: &str) -> bool {
 }
 
 pub fn is_port(value: &str) -> bool {
+    // Without its zeros port 0 is empty, and so no port.
     is_digits(value) && value.trim_start_matches('0').parse::<u16>().is_ok()
 }
 
@@ -203,6 +204,7 @@ pub fn check_network(value: &str) -> Result<(), &'static str> {
     if !is_digits(range) {
         return Err("Invalid CIDR notation value found.");
     }
+    // A number that does not fit is too large as well.
     let bits = range.parse::<u8>().unwrap_or(u8::MAX);
 
     match ip.parse::<IpAddr>() {
@@ -235,6 +237,7 @@ pub fn is_link(value: &str) -> bool {
         return false;
     }
     let Some(rest) = rest.strip_prefix("//") else {
+        // PHP asks for a host, but not of these three.
         return ["mailto", "news", "file"].contains(&scheme) && !rest.is_empty();
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

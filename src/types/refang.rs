@@ -46,6 +46,7 @@ fn replace_bracketed<'v>(value: &'v str, more: &[(&str, &str)]) -> Cow<'v, str> 
             .iter()
             .chain(more)
             .find_map(|(written, meant)| Some((*meant, strip_prefix_ignore_case(tail, written)?)));
+        // A bracket that hides nothing stays.
         let (meant, behind) = hidden.unwrap_or((bracket, behind));
 
         done.push_str(before);

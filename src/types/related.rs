@@ -93,6 +93,7 @@ impl RelatedValues {
     /// What is to be searched for, each once.
     pub fn search_terms(&self) -> Vec<String> {
         let networks = self.network.iter().flat_map(|sought| sought.holders());
+        // An attribute may have a name in either script.
         let names = self.names.keys().flat_map(|name| {
             let unicode = idna::domain_to_unicode(name).0;
             [name.clone(), unicode]
@@ -165,7 +166,7 @@ impl RelatedValues {
             (true, Some(what)) => what.to_owned(),
             (true, None) => format!("as {}", holder.to_text()),
         };
-        // The longest network is the nearest.
+        // The longest network is the nearest. One that holds another is never longer than that.
         let distance = sought.length() - holder.length();
 
         Relation { how, distance }
@@ -207,6 +208,7 @@ impl RelatedValues {
 
     fn add_mail(&mut self, given: &str) {
         if let Some((_, domain)) = given.rsplit_once('@') {
+            // The sender may have been pasted as `Name <user@host>`.
             self.add_name(domain.trim_end_matches('>'), "domain of the mail address");
         }
     }
@@ -226,6 +228,7 @@ impl RelatedValues {
         };
         for (parent, distance) in parents(&name).zip(1..) {
             let how = format!("parent domain {parent}");
+            // A name that is there already is nearer.
             self.names
                 .entry(parent.to_owned())
                 .or_insert(Relation { how, distance });
@@ -233,6 +236,7 @@ impl RelatedValues {
     }
 
     fn add_hives(&mut self, given: &str) {
+        // As the address bar of Windows' Registry Editor shows it.
         let key = refang::strip_prefix_ignore_case(given, "Computer\\").unwrap_or(given);
         let Some((hive, rest)) = key.split_once('\\').filter(|(_, rest)| !rest.is_empty()) else {
             return;
@@ -278,6 +282,7 @@ fn canonical_name(text: &str) -> Option<String> {
         return None;
     }
     let small = name.to_lowercase();
+    // What IDNA refuses is compared as it is written.
     let ascii = idna::domain_to_ascii(&small).unwrap_or(small);
     let is_address = ascii
         .rsplit('.')
@@ -290,6 +295,7 @@ fn canonical_name(text: &str) -> Option<String> {
 /// The parents of a name, the nearest first, up to the one that somebody can register: a public
 /// suffix such as `co.uk` or `github.io` is nobody's.
 fn parents(name: &str) -> impl Iterator<Item = &str> {
+    // Without a part that somebody can register there are no parents.
     let least = psl::domain_str(name).map_or(usize::MAX, str::len);
     let dots = name.match_indices('.').map(|(at, _)| at + 1);
     dots.filter_map(|at| name.get(at..))

@@ -83,18 +83,18 @@ impl SearchValue {
             sought.add_stored_spelling(row, given, is_meant);
         }
         for spelling in sought.spellings.clone() {
-            for one in host_spellings(&spelling) {
-                sought.add_spelling(one);
+            for written in host_spellings(&spelling) {
+                sought.add_spelling(written);
             }
         }
 
         let spellings = sought.spellings.iter();
         sought.rewritten = spellings
             .clone()
-            .filter_map(|one| apply_import_rules(one))
+            .filter_map(|spelling| apply_import_rules(spelling))
             .collect();
         sought.keys = spellings
-            .map(|one| equality_key(one))
+            .map(|spelling| equality_key(spelling))
             .filter(|key| !key.is_empty())
             .collect();
 
@@ -103,14 +103,14 @@ impl SearchValue {
 
     /// One that is any of several values, as the hashes of a file are.
     pub fn any_of(values: impl IntoIterator<Item = Self>) -> Self {
-        values.into_iter().fold(Self::default(), |mut all, one| {
-            all.spellings.extend(one.spellings);
-            all.numbers.extend(one.numbers);
-            all.rewritten.extend(one.rewritten);
-            all.keys.extend(one.keys);
-            all.is_number |= one.is_number;
-            all.usual = all.usual.or(one.usual);
-            all.rows.extend(one.rows);
+        values.into_iter().fold(Self::default(), |mut all, value| {
+            all.spellings.extend(value.spellings);
+            all.numbers.extend(value.numbers);
+            all.rewritten.extend(value.rewritten);
+            all.keys.extend(value.keys);
+            all.is_number |= value.is_number;
+            all.usual = all.usual.or(value.usual);
+            all.rows.extend(value.rows);
             all
         })
     }
@@ -125,16 +125,17 @@ impl SearchValue {
             // in `0049…`.
             let zeros = stored.strip_prefix('+').map(|digits| format!("00{digits}"));
             let written = zeros.into_iter().chain([stored]);
-            self.numbers.extend(written.map(|one| (row.kind, one)));
+            self.numbers
+                .extend(written.map(|number| (row.kind, number)));
         } else if is_meant || !are_equal(&stored, given) {
             // A type that only writes it in another case is not why it was looked up.
             self.add_spelling(stored);
         }
     }
 
-    fn add_spelling(&mut self, one: String) {
-        if !one.is_empty() && !self.spellings.contains(&one) {
-            self.spellings.push(one);
+    fn add_spelling(&mut self, spelling: String) {
+        if !spelling.is_empty() && !self.spellings.contains(&spelling) {
+            self.spellings.push(spelling);
         }
     }
 
@@ -151,13 +152,13 @@ impl SearchValue {
             .map(String::as_str);
         let halves = wholes
             .clone()
-            .filter_map(|one| one.split_once('|'))
+            .filter_map(|term| term.split_once('|'))
             .map(|(first, _)| first.trim());
         let mut known = HashSet::new();
 
         wholes
             .chain(halves)
-            .filter(|one| !equality_key(one).is_empty() && known.insert(*one))
+            .filter(|term| !equality_key(term).is_empty() && known.insert(*term))
             .collect()
     }
 
@@ -185,10 +186,12 @@ impl SearchValue {
     /// observable stands for.
     fn compare_value(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {
         let value = trim_pasted(value);
+        // A bare number means itself only in attributes of its own types.
         let row = row.filter(|row| !self.is_number || self.covers_type(row));
         let as_it_is = (row.is_some() || !self.is_number)
             .then(|| self.compare_spelling(row, value))
             .flatten();
+        // Nothing is nearer than the same, so that no more has to be looked at then.
         let row = row.filter(|row| self.covers_type(row) && as_it_is != Some(Likeness::Same));
         let stored = row.and_then(|row| Some((row, stored_spelling(row, value, true)?)));
 
@@ -208,15 +211,19 @@ impl SearchValue {
             let value = fold_case(row, value);
             self.spellings
                 .iter()
-                .any(|one| fold_case(row, one) == value)
+                .any(|spelling| fold_case(row, spelling) == value)
         };
 
+        // Case may mean nothing in the attribute's type, or in the type of what is sought.
         if is_same(row) || is_same(self.usual) {
             Some(Likeness::Same)
         } else if self.keys.contains(&equality_key(value)) {
             Some(Likeness::OtherCase)
         } else {
-            let is_rewritten = self.rewritten.iter().any(|one| are_equal(one, value));
+            let is_rewritten = self
+                .rewritten
+                .iter()
+                .any(|spelling| are_equal(spelling, value));
             is_rewritten.then_some(Likeness::Rewritten)
         }
     }
@@ -287,9 +294,11 @@ fn host_spellings(value: &str) -> Vec<String> {
         false => idna::domain_to_ascii(host).into_iter().collect(),
     };
 
+    // MISP stores `[DOT]` in a URL as it is, and its database finds that in small letters.
     if !before.is_empty() {
         let (first, last) = host.rsplit_once('.').unwrap_or_default();
         for dot in ["[dot]", "(dot)"] {
+            // People hide every dot, or the last one only.
             hosts.extend([host.replace('.', dot), format!("{first}{dot}{last}")]);
         }
     }
@@ -358,7 +367,7 @@ fn is_windows_name(name: &str) -> bool {
     name.contains('\\')
         || ENDINGS
             .split(' ')
-            .any(|one| one.eq_ignore_ascii_case(ending))
+            .any(|known| known.eq_ignore_ascii_case(ending))
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ pub fn to_attributes(
         broken: HashMap::new(),
     };
 
+    // Pairs come first: a half that went out in its composite does not go alone.
     for pair in composites::find_pairs(given, &words) {
         plan.map_pair(pair, &words);
     }
@@ -118,6 +119,7 @@ impl Mapper<'_> {
         if !self.covered.contains_key(&index) && !results.iter().any(Result::is_ok) {
             let mut untagged = self.map_untagged(index, observable, words);
             if let Ok(wanted) = &mut untagged {
+                // None could be sent, so that there is one reason for each tag.
                 for (kind, reason) in kinds
                     .iter()
                     .zip(results.iter().flat_map(|result| result.as_ref().err()))
@@ -193,6 +195,7 @@ impl Mapper<'_> {
         let draft = self
             .rules
             .resolve_with_fallback(wish, observable.data, &words.categories)?;
+        // Of several types only the table's choice counts as the observable's own type.
         let usual = !several || detect::guess(observable.data_type, observable.data).kind == kind;
         Ok(set_fold(draft, observable, usual))
     }
@@ -214,6 +217,8 @@ impl Mapper<'_> {
 
     /// Keeps what can be sent. An observable is refused only if nothing of it can be.
     fn record(&mut self, index: usize, results: Vec<Result<MappedAttribute, ValidationError>>) {
+        // What holds the observable takes the warnings: the last of its attributes, or its
+        // composite.
         let mut place = self.covered.get(&index).copied();
         let mut reasons = Vec::new();
         for result in results {
@@ -338,9 +343,11 @@ impl Resolver<'_> {
         let TypeRequest {
             kind, mut notes, ..
         } = wish;
+        // What the newest MISP refuses too is wrong in itself, and does not go as something else.
         validate(&kind, &normalise(&kind, data), &MispCapabilities::newest())
             .map_err(|_| reason.clone())?;
         let less = self.fallback_type(&kind);
+        // Nothing more general is left, which also ends the recursion.
         if less == kind {
             return Err(reason);
         }
@@ -355,6 +362,7 @@ impl Resolver<'_> {
                 ..TypeRequest::new(less)
             },
             data,
+            // The tags' categories were meant for the first type.
             &[],
         )
     }

@@ -115,6 +115,7 @@ pub fn to_observables(
         return Err(ValidationError::new("The attribute has no type."));
     }
 
+    // A type that is not known here keeps its name in the tag.
     let Some(row) = misp_types::find_row(attribute.kind) else {
         let value = check_filled(attribute.value.trim().to_owned())?;
         let tags = vec![tags::build(tags::TYPE, attribute.kind)];
@@ -185,6 +186,7 @@ fn map_halves(
         port: right.is_none().then_some(second),
     };
     let map_half = |(data, kind): (&str, Option<&'static str>)| {
+        // A half that is empty is no observable.
         let kind = kind.filter(|_| !data.is_empty())?;
         let data_type = data_types.observable_type(kind);
         let mut tags = vec![tags::build(tags::COMPOSITE, &link.to_string())];

@@ -52,6 +52,7 @@ pub fn validate(kind: &str, value: &str, server: &MispCapabilities) -> Result<()
     match find_row(kind) {
         Some(row) => {
             let checked = check(row, value, server.is_newer());
+            // Where both kinds of MISP decide alike, nothing is in doubt.
             server.doubt_if(|| check(row, value, !server.is_newer()) != checked);
             checked
         }

@@ -70,6 +70,7 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync)
     let work_off = || {
         let mut done = Vec::new();
         loop {
+            // Whoever is free takes the next one, so that one that is slow holds up no other.
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(index) else {
                 return done;

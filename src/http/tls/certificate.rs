@@ -105,6 +105,7 @@ fn format_name(name: &Name) -> String {
 fn decode_text(part: &AttributeTypeAndValue) -> String {
     let bytes = part.value.value();
     match part.value.tag() {
+        // Read as Latin-1, which is what is written there in practice.
         Tag::TeletexString => bytes.iter().map(|byte| char::from(*byte)).collect(),
         Tag::BmpString => {
             let (units, _) = bytes.as_chunks();

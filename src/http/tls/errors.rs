@@ -55,6 +55,7 @@ impl TlsState {
 fn describe_certificate_error(problem: &CertificateError, trust: &TlsState) -> String {
     use CertificateError as Problem;
 
+    // What could not be parsed was not kept.
     let Some(shown) = trust.seen.last() else {
         return format!("the server's certificate cannot be read ({problem:?})");
     };
@@ -146,6 +147,7 @@ fn describe_wrong_name(shown: &PeerCertificate, wanted: &str, trust: &TlsState) 
 fn describe_alert(alert: AlertDescription, trust: &TlsState) -> String {
     use AlertDescription as Alert;
 
+    // Servers give this refusal many names, so it is enough that ours was asked for and is missing.
     if !trust.has_own
         && (trust.seen.is_client_cert_requested() || alert == Alert::CertificateRequired)
     {
@@ -169,6 +171,7 @@ fn describe_alert(alert: AlertDescription, trust: &TlsState) -> String {
     };
 
     match (ours, alert) {
+        // Only then it can be about our certificate.
         (Some(why), _) if trust.has_own && trust.seen.is_client_cert_requested() => {
             format!(
                 "the server refuses our client certificate (\"client_cert_path\"): {why} \

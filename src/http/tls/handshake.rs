@@ -132,6 +132,7 @@ impl Verifier {
         checked: Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
         match checked {
+            // Even so the server must hold the key of the certificate that it shows.
             Err(Error::InvalidCertificate(problem))
                 if !self.is_checking && problem != CertificateError::BadSignature =>
             {
@@ -174,6 +175,7 @@ impl ServerCertVerifier for Verifier {
             )?;
         }
 
+        // Also one that the administrator gave is good for its own host names only.
         verify_server_name(&parsed, name)?;
 
         Ok(ServerCertVerified::assertion())
@@ -281,6 +283,7 @@ fn read_certified_key(path: &Path, provider: &CryptoProvider) -> Result<Certifie
         !chain.is_empty(),
         "there is no certificate in PEM form in it: put it before its private key"
     );
+    // The parser of keys passes over an encrypted one, and would say that there is none.
     let is_encrypted = text.windows(9).any(|window| window == b"ENCRYPTED");
     ensure!(
         !is_encrypted,

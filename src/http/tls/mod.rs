@@ -70,7 +70,7 @@ pub fn configure_tls(
     }
 
     if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {
-        // The HTTP client speaks TLS in one way to both.
+        // The HTTP client has one TLS configuration, for the proxy as for the server.
         ensure!(
             !way.is_some_and(ProxyRoute::is_https),
             "\"client_cert_path\" does not go with a proxy that is itself spoken to over TLS, \
@@ -97,6 +97,7 @@ pub fn configure_tls(
 
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
+        // rustls calls every verifier of one's own dangerous; ours checks (`handshake.rs`).
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(ClientIdentity {

@@ -49,6 +49,7 @@ impl TrustedRoots {
         }
 
         let folder = network.folder.iter();
+        // Cortex writes this file only where certificates are configured.
         let of_folder = folder.map(|folder| (folder.join("input/cacerts"), "Cortex's \"cacerts\""));
         let bundle = network.run.environment.var_os("REQUESTS_CA_BUNDLE");
         let bundle = bundle.filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -135,6 +136,7 @@ pub fn read_capped(path: &Path) -> Result<Vec<u8>> {
 /// That there is none; that one is broken.
 pub fn parse_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
+    // The reader of PEM takes any base64: that it is a certificate shows only when it is parsed.
     let certificates = certificates.ok().filter(|all| {
         let mut all = all.iter();
         all.all(|certificate| certificate::parse(certificate).is_some())

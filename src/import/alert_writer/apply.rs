@@ -93,6 +93,7 @@ impl AlertWriter<'_> {
             }
             Goal::State(_, outcome) => {
                 self.is_changed |= diff.patch.is_real;
+                // Somebody may have switched its updates off meanwhile.
                 let followed = held.alerts.iter().find(|alert| alert.follow != Some(false));
                 if let Some(alert) = followed {
                     self.write_state(alert, *outcome, diff.patch.body)?;
@@ -117,7 +118,7 @@ impl AlertWriter<'_> {
         }
         if let Some(transfer) = goal
             .transfer
-            .filter(|it| !diff.add.is_empty() && !it.is_read())
+            .filter(|transfer| !diff.add.is_empty() && !transfer.is_read())
         {
             return self.read_file(goal, held, transfer);
         }
@@ -171,7 +172,7 @@ impl AlertWriter<'_> {
             .unzip();
         let is_ioc = sets_ioc(&change.body);
         if goal.transfer.is_some() {
-            // What was looked at is not what is there from now on.
+            // The files that were looked at are not as they are from now on.
             self.files = None;
         }
         let done = self.write(|client| client.change_observables(&ids, &change.body));
@@ -226,6 +227,7 @@ impl AlertWriter<'_> {
         match done {
             Ok(added) => self.record_added(goal, &batch, added),
             Err(WriteError::Content(failure)) => self.handle_refused_batch(goal, batch, &failure),
+            // Somebody else was faster: the next look finds it there.
             Err(WriteError::Duplicate(_)) => Ok(()),
             Err(WriteError::Denied(failure) | WriteError::Gone(failure)) => Err(failure.into()),
             Err(WriteError::Unclear(failure)) => {
@@ -274,7 +276,7 @@ impl AlertWriter<'_> {
                         doubt = Some(Doubt::without_wait(reason));
                     }
                 }
-                // It was not answered for: so does it here.
+                // TheHive says nothing of it: the next look tells whether it is there.
                 None => goal.set(*place, Slot::Sent(Verdict::Created)),
             }
         }
@@ -296,6 +298,7 @@ impl AlertWriter<'_> {
             && goal.transfer.is_none()
             && target.note_lacking_type(&batch.group.data_type, part)
         {
+            // They stay open: after the next look they are sent as `other`.
             return Ok(());
         }
         let Some(halves) = batch.halves().filter(|_| !is_unknown_type) else {
@@ -332,6 +335,7 @@ impl AlertWriter<'_> {
             }
             Err(WriteError::Unclear(failure)) => return Err(self.doubt(&failure, values)),
             Err(WriteError::Duplicate(_)) => {}
+            // The alert is what counts: that its case lacks something is a warning.
             Err(error) => self.warn_of_case(&failure_of(error).to_string()),
         }
         Ok(())
@@ -384,9 +388,9 @@ impl AlertWriter<'_> {
             && observable_diff::is_ours(known, &self.target.users)
     }
 
-    /// True if an alert that cannot be written to has a twin that another import made: the work goes
-    /// on with that. Only the first page can be put into it, since nobody has the pages before it
-    /// any more.
+    /// True if an alert that cannot be written to has a twin that another import made: the work
+    /// goes on with that. Only the first page can be put into it, since nobody has the pages before
+    /// it any more.
     pub fn try_switch_to_twin(
         &mut self,
         goal: &mut Goal<'_>,
@@ -400,6 +404,7 @@ impl AlertWriter<'_> {
         let Some(before) = self.alert().map(|alert| alert.id.clone()) else {
             return Ok(false);
         };
+        // TheHive 4 answers 403, too, where observables are added to an alert that is gone.
         if self.is_begun || !matches!(status, Some(403 | 404)) {
             return Ok(false);
         }

@@ -184,12 +184,14 @@ impl AlertWriter<'_> {
             client.add_observables(Holder::Case(case), &group, upload)
         })?;
 
+        // Until it is answered nobody knows which files the alert has.
         let files = self.files.take();
         let done = self.write(|client| client.add_observables(Holder::Alert(id), &group, upload));
         let done = done.map(|added| {
             // TheHive may name it otherwise, and whatever is in a zip.
             let data = &named.data;
             let refused = added.refused.into_iter().map(|(_, refusal)| refusal);
+            // A zip may bring a refusal for each file in it: what is no duplicate counts.
             let refusal = refused.max_by_key(|refusal| !refusal.is_duplicate());
             AddResult {
                 there: data

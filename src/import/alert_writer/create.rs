@@ -65,6 +65,7 @@ impl AlertWriter<'_> {
         places: &[usize],
         full: &[usize],
     ) -> Result<Box<Creation>> {
+        // The same once more, since what was sent before may yet arrive.
         if let Some(creation) = &goal.creation {
             return Ok(creation.clone());
         }
@@ -130,6 +131,7 @@ impl AlertWriter<'_> {
             match self.write(|client| client.create_alert(&creation.new)) {
                 Ok(made) => return self.adopt_created_alert(goal, made, *creation),
                 Err(WriteError::Content(failure)) if creation.omit_next_part(&failure) => {
+                    // Without its observables it is whole only if there were none to put in.
                     creation.is_whole &= goal.page.wanted.is_empty();
                     creation.new.description =
                         self.description_with_state(goal.draft, creation.is_whole);
@@ -173,6 +175,7 @@ impl AlertWriter<'_> {
             omitted,
             ..
         } = creation;
+        // If TheHive counts another number than was sent, a look tells what is in it.
         let is_fresh = made.observable_count == i64::try_from(carried.len()).ok();
         let id = made.id.clone();
         self.state = AlertState::Created {

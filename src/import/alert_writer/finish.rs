@@ -36,8 +36,8 @@ enum Why {
     Double,
 }
 
-/// What goes by one call: an observable, since there is no call for several, or the flags of as many
-/// as can be changed at once.
+/// What goes by one call: an observable, since there is no call for several, or the flags of as
+/// many as can be changed at once.
 pub fn group_removals(stale: Vec<StaleObservable>) -> Vec<Vec<StaleObservable>> {
     let (flags, whole): (Vec<_>, Vec<_>) =
         stale.into_iter().partition(|stale| stale.why == Why::Flag);
@@ -93,14 +93,19 @@ impl AlertWriter<'_> {
         let Some(mut now) = self.fetch_current_alert()? else {
             bail!("the alert is gone from TheHive")
         };
+        // Another import removed it as a twin of its own.
         if self.alert().is_some_and(|alert| alert.id != now.id) {
             return self.accept_superseding_alert(now);
         }
 
         let is_new = self.is_new();
-        let count = now.observable_count.and_then(|it| u64::try_from(it).ok());
+        let count = now
+            .observable_count
+            .and_then(|count| u64::try_from(count).ok());
+        // More than this run knows of: an unanswered write, or somebody else, put it in.
         let has_more = count.is_some_and(|count| count > self.added);
         let extent = ReadSummary {
+            // In a new alert nothing can be over: only doubles are looked for.
             is_flawed: extent.is_flawed || is_new,
             ..extent
         };
@@ -113,6 +118,7 @@ impl AlertWriter<'_> {
         let is_gone = held.stale.iter().any(|stale| stale.why != Why::Double);
         let mut is_complete = !self.is_open;
 
+        // If the event has changed meanwhile, nothing is taken out: the next run compares again.
         if (extent.is_paged && !is_new || is_gone) && !(extent.is_same)()? {
             is_complete = false;
         } else if !held.stale.is_empty() {
@@ -254,14 +260,14 @@ impl AlertWriter<'_> {
     /// Under which digests an observable may be live: its value; of a file what
     /// [`attachments::keys_of_stored_file`] says.
     fn observable_digests(&self, observable: &Observable) -> Vec<Digest> {
-        let of = |data_type: &str, data: &str| {
+        let digest_of = |data_type: &str, data: &str| {
             let (data_type, data) = self.target.types.identity_key(data_type, data);
             digest(&data_type, &data)
         };
         match &observable.attachment {
             Some(file) => attachments::keys_of_stored_file(file, &observable.tags)
                 .iter()
-                .map(|name| of(&observable.data_type, name))
+                .map(|name| digest_of(&observable.data_type, name))
                 .collect(),
             None => {
                 // What TheHive has no type for is there under another one.
@@ -273,7 +279,7 @@ impl AlertWriter<'_> {
 
                 let names = lacking
                     .iter()
-                    .map(|data_type| of(data_type, &observable.data));
+                    .map(|data_type| digest_of(data_type, &observable.data));
                 names.chain([self.value_digest(observable)]).collect()
             }
         }
@@ -323,7 +329,7 @@ impl AlertWriter<'_> {
         Ok(())
     }
 
-    /// Takes note of a removal. Told is what the event took back, not what two writes brought.
+    /// Takes note of a removal. What goes since two writes brought it twice is not reported.
     pub fn note_removed(&mut self, stale: &StaleObservable) {
         self.is_changed |= stale.why != Why::Double;
         self.removed += u64::from(stale.why == Why::Gone);

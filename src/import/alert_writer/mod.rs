@@ -1,6 +1,6 @@
-//! The alert of one event in one organisation: created or found, filled page by page, and at the end
-//! told what it was made from. What it lacks is planned, written, and looked at again if it is not
-//! known what became of a write (`reconcile.rs`).
+//! The alert of one event in one organisation: created or found, filled page by page, and at the
+//! end told what it was made from. What it lacks is planned, written, and looked at again if it is
+//! not known what became of a write (`reconcile.rs`).
 
 mod apply;
 mod attachment;
@@ -238,12 +238,16 @@ impl<'a> AlertWriter<'a> {
         if self.stopped.is_none() {
             match self.try_write_observables(&mut goal) {
                 Ok(None) => {}
+                // What is not known is not done: the state line stays open, so that the next run
+                // looks.
                 Ok(Some(why)) => {
                     self.is_open = true;
                     reason = format!("not verified: {why}");
                 }
                 Err(error) => {
                     reason = self.describe_error(&error);
+                    // What stopped a page would stop the next one too, so that the rest fails with
+                    // it.
                     self.stopped = Some(reason.clone());
                 }
             }
@@ -288,11 +292,13 @@ impl<'a> AlertWriter<'a> {
         !matches!(self.state, AlertState::Found(..))
     }
 
-    /// True for an alert that was there, unless its state line says that something is still missing,
-    /// as after a creation that was cut short: an IOC that comes now is news.
+    /// True for an alert that was there, unless its state line says that something is still
+    /// missing, as after a creation that was cut short: an IOC that comes now is news.
     fn was_whole(&self) -> bool {
         match &self.state {
-            AlertState::Found(_, made_from) => made_from.as_ref().is_none_or(|it| it.is_complete),
+            AlertState::Found(_, made_from) => {
+                made_from.as_ref().is_none_or(|state| state.is_complete)
+            }
             AlertState::Missing | AlertState::Created { .. } => false,
         }
     }
@@ -313,6 +319,7 @@ impl<'a> AlertWriter<'a> {
             AlertState::Found(alert, _) => alert.observable_count.unwrap_or(0),
             AlertState::Missing | AlertState::Created { .. } => 0,
         };
+        // What TheHive counted when the alert was found, and what this run has added.
         let has = self.added + u64::try_from(had).unwrap_or(0);
         let room = self.context.most_observables?.saturating_sub(has);
         usize::try_from(room).ok()

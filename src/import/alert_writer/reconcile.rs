@@ -175,8 +175,8 @@ impl fmt::Display for Doubt {
 impl std::error::Error for Doubt {}
 
 impl AlertWriter<'_> {
-    /// Plans and writes until the goal is reached; `held` is what TheHive has, if that was looked at
-    /// before. Gives the reason if something stays open.
+    /// Plans and writes until the goal is reached; `held` is what TheHive has, if that was looked
+    /// at before. Gives the reason if something stays open.
     ///
     /// # Errors
     /// What stopped it.
@@ -263,6 +263,7 @@ impl AlertWriter<'_> {
         };
 
         self.is_unsure = false;
+        // The creation has arrived after all.
         if matches!(self.state, AlertState::Missing)
             && let Goal::Observables(goal) = goal
             && let Some(found) = self.choose_alert(held.alerts.clone())
@@ -336,6 +337,8 @@ impl AlertWriter<'_> {
     fn look_for_observables(&mut self, goal: &mut ObservableGoal<'_>) -> Result<Held> {
         let mut held = Held::default();
         goal.taken = self.target.replace_lacking_types(goal.page.wanted);
+        // A fresh alert has what its creation carried and nothing else, which spares the first
+        // look.
         if let AlertState::Created { is_fresh, .. } = &mut self.state
             && goal.transfer.is_none()
             && std::mem::take(is_fresh)
@@ -348,6 +351,7 @@ impl AlertWriter<'_> {
             // It was not there when the events were compared.
             (None, _) => {}
             (Some(id), Some(transfer)) => {
+                // It may be one of those that were written since the last look.
                 if self.written_files.contains(transfer.file.file_key()) {
                     self.files = None;
                 }
@@ -361,6 +365,7 @@ impl AlertWriter<'_> {
                 let found = self.fetch_known_observables(&id, goal)?;
                 let types = &self.target.types;
                 for observable in found {
+                    // Of several with one value ours counts: only that may be changed.
                     let is_ours = observable_diff::is_ours(&observable, &self.target.users);
                     let key = types.identity_key(&observable.data_type, &observable.data);
                     if is_ours || !held.observables.contains_key(&key) {
@@ -434,7 +439,10 @@ impl AlertWriter<'_> {
         // one adds.
         let (file, sha256) = (transfer.file, transfer.sha256());
         let is_same_content = |observable: &Observable| {
-            let known = observable.attachment.as_ref().and_then(|it| it.sha256());
+            let known = observable
+                .attachment
+                .as_ref()
+                .and_then(|file| file.sha256());
             known.is_some() && known == sha256
         };
         let known = held
@@ -461,8 +469,9 @@ impl AlertWriter<'_> {
                 if let Some(alert) = followed {
                     let (event, uuid) = (self.source.event, self.source.uuid);
                     let old = alert_diff::known_state(alert, uuid, &self.target.users);
-                    let of = (event, uuid);
-                    diff.patch = alert_diff::build_patch(draft, of, alert, old.as_ref(), *outcome);
+                    let source = (event, uuid);
+                    diff.patch =
+                        alert_diff::build_patch(draft, source, alert, old.as_ref(), *outcome);
                 }
             }
         }

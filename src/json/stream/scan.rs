@@ -40,6 +40,8 @@ impl JsonStream<'_> {
     pub fn recover(&mut self) -> io::Result<()> {
         self.skip_to_depth(self.element)?;
         loop {
+            // Of broken syntax whole texts, lists and objects are passed over, so that no sign in
+            // them counts.
             match self.peek()? {
                 None | Some(b',' | b']' | b'}') => return Ok(()),
                 Some(b'"') => self.skip_text()?,
@@ -72,6 +74,7 @@ impl JsonStream<'_> {
             self.reader.consume(at);
 
             match sign {
+                // Only a key of the element itself names it, and none of what is nested in it.
                 Some(b'"') if self.depth == self.element + 1 && depth == self.element => {
                     self.take_name()?
                 }
@@ -247,6 +250,7 @@ impl JsonStream<'_> {
 
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
+        // With its quotation marks, as the parser that undoes the escapes wants it.
         scratch.push(b'"');
         let is_plain = self.gather_text(&mut scratch)?;
         let plain = scratch.get(1..scratch.len() - 1).unwrap_or_default();
@@ -262,6 +266,7 @@ impl JsonStream<'_> {
                 .and_then(|text| take(&text)),
         };
 
+        // The memory of a long text is given back, or it would be held to the end of the body.
         if scratch.capacity() <= 2 * BUFFER {
             self.scratch = scratch;
         }
@@ -279,6 +284,7 @@ impl JsonStream<'_> {
             let number = found.map_or(buffer.len(), |at| at + 1);
             let part = buffer.get(..number).unwrap_or_default();
             let last = part.last().copied().ok_or_else(unexpected_end)?;
+            // Reading goes on beyond the bound, since the end of the text has to be found.
             if scratch.len() <= LARGEST_ELEMENT {
                 scratch.extend_from_slice(part);
             }
@@ -315,6 +321,7 @@ impl JsonStream<'_> {
             let is_end = |byte: &u8| b",:[]{}\" \t\r\n".contains(byte);
             let end = buffer.iter().position(is_end);
             let number = end.unwrap_or(buffer.len());
+            // One byte more than is allowed, which shows that the word is too long.
             let room = (LONGEST_WORD + 1).saturating_sub(self.scratch.len());
             self.scratch
                 .extend_from_slice(buffer.get(..number.min(room)).unwrap_or_default());
@@ -363,6 +370,7 @@ impl JsonStream<'_> {
                     if is_end {
                         return Ok(());
                     }
+                    // Whatever is escaped, a quotation mark perhaps, ends no text.
                     let is_over = self.reader.fill_buf()?.is_empty();
                     self.reader.consume(usize::from(!is_over));
                 }

@@ -103,6 +103,8 @@ impl Folder {
         for _ in 0..PATIENCE {
             match file.try_lock() {
                 Ok(()) => {
+                    // Under the lock nobody writes here, so what is not whole was left by a run
+                    // that died.
                     files::clear_unfinished(&self.folder).with_context(locking)?;
                     return Ok(Lock(file));
                 }
@@ -247,6 +249,7 @@ impl Folder {
     fn new_event(&self, changes: &EventChanges<'_>) -> Value {
         let header = &changes.header;
         let extends = header.extends.map(|uuid| uuid.to_string());
+        // A feed has no list of tags: every name is taken as it is.
         let mut event = request_bodies::event(&changes.uuid, header, &TagResolution::default());
         json::set(&mut event, "publish_timestamp", json!("0"));
         json::set(&mut event, "timestamp", json!(self.clock.now.to_string()));
@@ -306,6 +309,7 @@ impl Folder {
     fn write_if_changed(&self, name: &str, text: &str) -> Result<()> {
         let path = self.folder.join(name);
         let mut present = Vec::new();
+        // One byte more than the new text is enough to see that the file has another.
         let most = text.len() as u64 + 1;
         let read =
             files::open_no_follow(&path).and_then(|file| file.take(most).read_to_end(&mut present));
@@ -326,6 +330,8 @@ impl Folder {
             let name = entry.with_context(reading)?.file_name();
             let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
             uuids.extend(
+                // Only names that this program gives: the parser reads other spellings of a uuid,
+                // too.
                 stem.filter(|stem| stem.len() == 36)
                     .and_then(|stem| Uuid::parse_str(stem).ok()),
             );
@@ -491,6 +497,7 @@ impl EventFileEditor<'_> {
     fn patch_attribute(&mut self, uuid: &Uuid, change: &AttributePatch) {
         let mut patch = request_bodies::attribute_patch(uuid, change);
         json::set(&mut patch, "timestamp", json!(self.timestamp));
+        // A feed's file has a boolean where the API takes a number.
         if let Some(deleted) = change.deleted {
             json::set(&mut patch, "deleted", json!(deleted));
         }
@@ -557,6 +564,7 @@ fn patch_members(holder: &mut Map<String, Value>, patch: Value) {
     let Value::Object(mut patch) = patch else {
         return;
     };
+    // Tags are added or taken off one by one; all else replaces what is there.
     let tags = patch.shift_remove("Tag");
     holder.extend(patch);
     let Some(Value::Array(tags)) = tags else {

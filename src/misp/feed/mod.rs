@@ -56,6 +56,7 @@ impl Feed {
         window: &Window,
         on: &mut dyn FnMut(IndexEntry) -> Result<()>,
     ) -> Result<()> {
+        // A feed that nothing was exported to yet has no manifest, which is no error.
         if let Self::Folder(folder) = self
             && folder.is_empty()?
         {
@@ -88,6 +89,7 @@ impl Feed {
         let mut chunks = ChunkBuffer::new(on);
 
         self.read_event_file(uuid, &event.uuid, |file| {
+            // What an attempt that broke off had gathered comes again.
             chunks.clear_pending();
             read_pieces(file, uuid, &mut |piece| chunks.add_piece(piece))
                 .map_err(|error| chunks.read_error(error))
@@ -111,6 +113,7 @@ impl Feed {
             let mut on = |chunk: Chunk| {
                 number += chunk.rows.iter().filter(|row| !row.is_deleted()).count() as u64;
                 parts += 1;
+                // An event of one chunk is kept, so that it need not be read a second time.
                 whole = (parts == 1 && chunk.is_last).then_some(chunk);
                 check(number)
             };

@@ -57,6 +57,7 @@ impl Feed {
             Index::from_csv(BufReader::new(file), &hashes)
                 .map_err(|error| ReadError::Again(error.into()))
         }) {
+            // Not every producer writes this file; without it the events are read.
             Err(error) if is_missing(&error) => None,
             index => Some(index?),
         };
@@ -73,6 +74,7 @@ impl Feed {
             .as_ref()
             .map(|index| (index.events.clone(), index.related.clone()))
             .unwrap_or_default();
+        // An event with the value itself is not one that is only related.
         related.retain(|event, _| !named.contains_key(event));
 
         for (event, spelled) in named.iter().chain(&related) {
@@ -180,6 +182,7 @@ impl Reading<'_> {
             match entry {
                 IndexEntry::Event(event, uuid) if !named.contains_key(&uuid) => {
                     all += 1;
+                    // One more than are read, which shows that there are too many.
                     events.extend((events.len() <= most).then_some((uuid, event.uuid)));
                 }
                 IndexEntry::Event(..) => {}
@@ -244,6 +247,7 @@ impl Reading<'_> {
                     is_untouched = false;
                     if let Err(error) = on(hit) {
                         stopped = Some(error);
+                        // This only ends the reading: the handler's own error is in `stopped`.
                         bail!("stopped");
                     }
                 }
@@ -267,6 +271,7 @@ impl Reading<'_> {
 
         match (stopped, read) {
             (Some(error), _) => Err(error),
+            // Nothing in it has the value, so its head is not wanted.
             (None, Ok(_)) if is_untouched => Ok(Ok(())),
             (None, Ok(head)) => on(Hit::Event {
                 event: *event,
@@ -348,6 +353,7 @@ impl Index {
                 index.is_cut = file.limit() == 0;
                 return Ok(index);
             }
+            // What goes on is the rest of a line that is too long to say anything.
             if line.last() != Some(&b'\n') {
                 file.skip_until(b'\n')?;
             }

@@ -77,6 +77,7 @@ impl Web {
                 .take(BEFOREHAND)
                 .read_to_end(&mut start)
                 .with_context(|| reading.clone())?;
+            // Neither JSON nor `hashes.csv` begins so.
             if start.trim_ascii_start().starts_with(b"<") {
                 let what = match name {
                     MANIFEST => format!("no feed: {NO_FEED}"),

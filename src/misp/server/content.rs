@@ -20,8 +20,8 @@ const MOST_HELD: usize = 200_000;
 impl Server {
     /// Those of these events that are shown to us, and what they hold, soft-deleted attributes and
     /// objects included (`fixtures/wire/misp/590-events-restsearch-with-deleted.json`). One that is
-    /// too large, or of which MISP counts more than came, since its allowed list keeps something out
-    /// (`579-events-restsearch-with-allowed-list.json`), comes without content. A soft-deleted
+    /// too large, or of which MISP counts more than came, since its allowed list keeps something
+    /// out (`579-events-restsearch-with-allowed-list.json`), comes without content. A soft-deleted
     /// attribute that is on that list is missing without a sign: [`Self::find_content`] has it.
     ///
     /// # Errors
@@ -72,8 +72,8 @@ impl Server {
     }
 
     /// What an event holds, as its own page has it, which nothing is kept out of
-    /// (`fixtures/wire/misp/591-view-event-with-deleted.json`); none if it is not there, or not shown
-    /// to us. If that is too much for the server, in pages.
+    /// (`fixtures/wire/misp/591-view-event-with-deleted.json`); none if it is not there, or not
+    /// shown to us. If that is too much for the server, in pages.
     ///
     /// # Errors
     /// What stopped the reading.
@@ -114,7 +114,8 @@ impl Server {
     }
 }
 
-/// MISP knows no such event, or does not show it (`fixtures/wire/misp/034-view-notfound-uuid.json`).
+/// MISP knows no such event, or does not show it
+/// (`fixtures/wire/misp/034-view-notfound-uuid.json`).
 fn is_unknown(failure: &HttpError) -> bool {
     failure.status() == Some(404) && error_mentions(failure, "Invalid event")
 }
@@ -156,6 +157,7 @@ impl ContentReader {
     fn add_row(&mut self, row: Element<Attribute>) {
         self.held += 1;
         match row {
+            // Counted on, so that no later event passes for one that came whole.
             _ if self.held > MOST_HELD => {}
             Element::Good(attribute) => self.content.attributes.push(attribute),
             Element::Bad(flaw) => self.content.unreadable.push(flaw.describe("an attribute")),
@@ -166,12 +168,14 @@ impl ContentReader {
     fn finish(&mut self, event: Event) -> Option<EventContent> {
         let mut content = std::mem::take(&mut self.content);
         let number = |attribute: &Attribute| attribute.id.parse().unwrap_or(u64::MAX);
+        // Those in objects come apart from the others: by their numbers they are in one order.
         content.attributes.sort_by_key(number);
 
         let live = content
             .attributes
             .iter()
             .filter(|attribute| attribute.deleted != Some(true));
+        // What cannot be read has come too.
         let came = (live.count() + content.unreadable.len()) as i64;
         let is_whole = event.attribute_count.is_none_or(|count| came >= count);
         content.event = event;

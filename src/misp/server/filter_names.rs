@@ -68,11 +68,16 @@ impl Server {
     fn find_organisations(&self, names: &[&str]) -> Result<Vec<Organisation>> {
         self.get("organisations/index/scope:all", |answer| {
             let mut known = Vec::new();
-            for_each_row(answer, &[], "Organisation", &mut |one: Organisation| {
-                if names.iter().any(|name| one.is_called(name)) {
-                    known.push(one);
-                }
-            })?;
+            for_each_row(
+                answer,
+                &[],
+                "Organisation",
+                &mut |organisation: Organisation| {
+                    if names.iter().any(|name| organisation.is_called(name)) {
+                        known.push(organisation);
+                    }
+                },
+            )?;
             Ok(known)
         })
     }
@@ -88,6 +93,7 @@ impl Server {
         self.search_tags(&names, &is_meant, &mut known)?;
 
         for pattern in patterns {
+            // The longest part between the asterisks finds the fewest tags.
             let longest = pattern
                 .split('*')
                 .max_by_key(|part| part.len())

@@ -39,6 +39,7 @@ impl Server {
         on: &mut dyn FnMut(IndexEntry) -> Result<()>,
     ) -> Result<()> {
         let since = window.since;
+        // From the beginning on, one list has all.
         if since == 0 {
             return self.list_pages(window, None, on);
         }
@@ -46,6 +47,7 @@ impl Server {
 
         self.list_pages(window, Some("publish_timestamp"), &mut |listed| {
             if let IndexEntry::Event(event, _) = &listed {
+                // One that was never published has 0 there: the second list has it.
                 if event
                     .publish_timestamp
                     .is_some_and(|moment| (0..since).contains(&moment))
@@ -62,6 +64,8 @@ impl Server {
                 let is_older = event
                     .timestamp
                     .is_some_and(|moment| (1..since).contains(&moment));
+                // The numbers are sorted, since the list came in their order, which `list_pages`
+                // checks.
                 let number = event.id.parse();
                 if is_older || number.is_ok_and(|number| seen.binary_search(&number).is_ok()) {
                     return Ok(());
@@ -187,6 +191,7 @@ impl Server {
                 ROWS,
                 &mut |row| match IndexEntry::new(self.compact_event(row)) {
                     IndexEntry::Event(event, uuid) => Some((uuid, *event)),
+                    // One that cannot be read counts as not shown.
                     IndexEntry::Bad(_) => None,
                 },
             )
@@ -212,7 +217,9 @@ impl Server {
             unreadable,
         };
 
-        let is_in_object = |one: &Attribute| !["", "0"].contains(&one.object_id.as_str());
+        // MISP writes 0 for no object.
+        let is_in_object =
+            |attribute: &Attribute| !["", "0"].contains(&attribute.object_id.as_str());
         if content.attributes.iter().any(is_in_object) {
             self.add_objects_to(uuid, &mut content)?;
         }
@@ -265,6 +272,7 @@ impl Server {
             },
             |page| {
                 page.rows.into_iter().flatten().try_for_each(&mut *on)?;
+                // Only an empty page is known for the last.
                 Ok(false)
             },
         )
@@ -300,6 +308,7 @@ impl Server {
         event: &Event,
         look: ContentOptions,
     ) -> Result<(Vec<Attribute>, Vec<String>)> {
+        // Without a count pages are asked for until one is empty.
         let counted = event
             .attribute_count
             .and_then(|count| usize::try_from(count).ok())
@@ -340,6 +349,7 @@ impl Server {
             },
         )?;
 
+        // Of a single attribute that is withheld the header says nothing (`count_withheld`).
         let is_empty_but_counted = held.attributes.is_empty() && (1..usize::MAX).contains(&counted);
         if withheld.get() > 0 || is_empty_but_counted {
             held = self.read_attributes_of_view(uuid)?;

@@ -24,6 +24,7 @@ impl Server {
         match self.account.get() {
             Some(account) => Ok(account),
             None => {
+                // Two threads may both ask: the first answer is kept.
                 let account = self.fetch_account()?;
                 Ok(self.account.get_or_init(|| account))
             }
@@ -41,6 +42,7 @@ impl Server {
         let own = &self.account()?.organisation.uuid;
         let is_own = |organisation: &Organisation| organisation.uuid.eq_ignore_ascii_case(own);
         let is_ours = event.orgc.as_ref().is_some_and(is_own);
+        // Where the server shows no owner, what it says of the creator counts.
         let is_here = event.org.as_ref().is_none_or(is_own);
 
         Ok(match (is_ours, is_here, event.locked == Some(true)) {
@@ -67,6 +69,7 @@ impl Server {
             None => self.fetch_tags(wanted)?,
         };
 
+        // Where no right decides, the question who we are is spared.
         let nobody = Account::default();
         let account = if TagResolution::depends_on_rights(wanted, &tags) {
             self.account()?
@@ -77,7 +80,8 @@ impl Server {
         Ok(TagResolution::new(wanted, &tags, account))
     }
 
-    /// Asks for tags before they are needed: [`Self::resolve_tag_names`] does not ask again for these.
+    /// Asks for tags before they are needed: [`Self::resolve_tag_names`] does not ask again for
+    /// these.
     ///
     /// # Errors
     /// What stopped the asking.
@@ -107,6 +111,7 @@ impl Server {
         &self,
         namespaces: &BTreeSet<String>,
     ) -> Result<HashSet<String>> {
+        // Anything but a plain word would make another path of it.
         let is_name = |name: &&String| {
             name.chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
@@ -119,6 +124,7 @@ impl Server {
             });
             let Described { taxonomy, entries } = match asked {
                 Ok(described) => described,
+                // A namespace that is no taxonomy there excludes nothing.
                 Err(error) if HttpError::status_of(&error) == Some(404) => continue,
                 Err(error) => return Err(error),
             };
@@ -171,8 +177,8 @@ impl Server {
         ))
     }
 
-    /// Asks for warninglists before they are needed: [`Self::check_warninglists`] does not ask again
-    /// for these values.
+    /// Asks for warninglists before they are needed: [`Self::check_warninglists`] does not ask
+    /// again for these values.
     ///
     /// # Errors
     /// What stopped the asking.

@@ -56,8 +56,8 @@ pub struct Server {
     failed_lists: AtomicU32,
     /// Patterns of tags that decide something: an event keeps such a tag, however many it has.
     pub decisive: Vec<String>,
-    /// What is read is only looked at, so that the next page of a big event is asked for while one is
-    /// read.
+    /// What is read is only looked at, so that the next page of a big event is asked for while one
+    /// is read.
     pub reads_ahead: bool,
     /// Held by whoever asks for a page that is read only later.
     asking_ahead: Mutex<()>,
@@ -134,6 +134,7 @@ impl Server {
     fn explain_error(&self, failure: HttpError) -> anyhow::Error {
         let is_elsewhere = match &failure.cause {
             HttpErrorKind::Refused { status, .. } => {
+                // Where MISP speaks of authentication, the address is right, and the key is not.
                 matches!(status, 403..=405) && !error_mentions(&failure, "Auth")
             }
             HttpErrorKind::Redirected { .. } | HttpErrorKind::NotJson(_) => true,
@@ -166,6 +167,7 @@ impl Server {
         ];
 
         let path = self.url.path().trim_end_matches('/');
+        // What stands before the page may be the path below which MISP lives.
         let places = path.match_indices('/').map(|(at, _)| at);
 
         let is_page = |at: &usize| {
@@ -257,6 +259,7 @@ fn explain_error(failure: HttpError) -> anyhow::Error {
             "MISP is in maintenance mode (its setting MISP.live is off) and lets in site \
              administrators only: try again when it is over",
         ),
+        // MISP gives no codes: these words, and those below, are of MISP 2.5.
         _ if error_mentions(&failure, "from your IP address") => Some(
             "the key is for certain addresses only: add the one of this machine to the key's \
              allowed IPs, in MISP",

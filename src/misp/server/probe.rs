@@ -24,9 +24,11 @@ impl ServerWriter<'_> {
             .additions
             .iter()
             .copied()
-            .filter(|one| one.file.is_none() && one.place.is_some() && sending.may_send(&one.uuid))
-            .filter(|one| {
-                self.changes.is_additions_first || self.joins_existing_object(one, sending)
+            .filter(|draft| {
+                draft.file.is_none() && draft.place.is_some() && sending.may_send(&draft.uuid)
+            })
+            .filter(|draft| {
+                self.changes.is_additions_first || self.joins_existing_object(draft, sending)
             })
             .collect();
 
@@ -48,7 +50,7 @@ impl ServerWriter<'_> {
         self.check_deadline()?;
         let attributes: Vec<_> = batch
             .iter()
-            .map(|one| self.attribute_body(one, None))
+            .map(|draft| self.attribute_body(draft, None))
             .collect();
         let path = format!("objects/add/{}", self.changes.uuid);
         let answer = self
@@ -73,8 +75,8 @@ impl ServerWriter<'_> {
         if !why.contains(REFUSED) {
             return Ok(());
         }
-        if let [one] = batch {
-            sending.record_refusal(one, format!("refused by MISP: {why}"));
+        if let [draft] = batch {
+            sending.record_refusal(draft, format!("refused by MISP: {why}"));
             return Ok(());
         }
         let (first, second) = batch.split_at(batch.len() / 2);

@@ -21,9 +21,9 @@ use crate::misp::wire::{self, Attribute, Event, Object, Report, Row, unwrap_row}
 const SMALL: i64 = 1_000;
 /// The most attributes of an event that is asked for as a whole, and of a page of a bigger one.
 const ATTRIBUTES: usize = 5_000;
-/// Attributes of a page where each page is done with as soon as it is read. MISP gathers such a page
-/// in parts of 50 attributes for each MiB of its memory, and gives too much if the parts are just as
-/// many (its `MispAttribute.php`, `__iteratedFetch`): this is no multiple of 50.
+/// Attributes of a page where each page is done with as soon as it is read. MISP gathers such a
+/// page in parts of 50 attributes for each MiB of its memory, and gives too much if the parts are
+/// just as many (its `MispAttribute.php`, `__iteratedFetch`): this is no multiple of 50.
 const LARGE_PAGE: usize = 20_480;
 /// Objects asked for at once.
 const OBJECTS: usize = 5_000;
@@ -96,7 +96,8 @@ impl Server {
     /// Pages of attributes until all that the event counts have come, or one is empty, since a page
     /// may be short for reasons of its own and the count in its header is no total
     /// (`fixtures/wire/misp/212-ars-page1.json`). They are sorted by number, so that an attribute
-    /// that slips onto the next page, because another one came in before it, is known by its number.
+    /// that slips onto the next page, because another one came in before it, is known by its
+    /// number.
     fn read_paged(&self, uuid: &Uuid, event: &Event, chunks: &mut ChunkBuffer<'_>) -> Result<()> {
         thread::scope(|scope| {
             let mut pages = EventPages {
@@ -112,11 +113,14 @@ impl Server {
                 had_nothing_new: false,
             };
             let page = |limit, number| PageRequest { limit, number };
+            // Something is written between two pages: one that was asked for ahead would wait
+            // unread.
             if !self.reads_ahead {
                 pages.fetch_objects()?;
                 return pages.read_from(page(ATTRIBUTES, 1), false);
             }
 
+            // MISP makes the first page while the objects are asked for.
             pages.ask_ahead(page(LARGE_PAGE, 1));
             pages.fetch_objects()?;
             pages.read_from(page(LARGE_PAGE, 1), true)?;
@@ -247,6 +251,7 @@ impl EventPages<'_, '_, '_, '_> {
     /// Reads pages from this one on; `until_short` ends with the first that is not full.
     fn read_from(&mut self, first: PageRequest, until_short: bool) -> Result<()> {
         self.came = first.offset();
+        // Both closures need it, though never at the same time.
         let pages = RefCell::new(self);
         http::for_each_page(
             first,
@@ -286,6 +291,7 @@ impl EventPages<'_, '_, '_, '_> {
     fn ask_ahead(&mut self, page: PageRequest) {
         let (server, body) = (self.server, attribute_page(self.uuid, page));
         let asking = self.scope.spawn(move || {
+            // If another event has the place, the page is asked for when it is needed.
             let _only = server.asking_ahead.try_lock().ok()?;
             Some(server.client.post("attributes/restSearch", &body))
         });
@@ -339,7 +345,8 @@ impl EventPages<'_, '_, '_, '_> {
         }
     }
 
-    /// True if the page behind this one is to be asked for ahead: the event counts attributes there.
+    /// True if the page behind this one is to be asked for ahead: the event counts attributes
+    /// there.
     fn is_next_wanted(&self, page: PageRequest) -> bool {
         let next = page.next();
         let is_asked = self.ahead.as_ref().is_some_and(|(asked, _)| *asked == next);
@@ -412,6 +419,7 @@ impl PageStats {
         })?;
 
         self.withheld = count_withheld(counted, self.rows, page);
+        // Each counts as an attribute that cannot be read, so that none is lost in silence.
         for _ in 0..self.withheld {
             chunks.add_row(Element::Bad(Flaw::unreadable(WITHHELD)), None)?;
         }
@@ -424,8 +432,8 @@ impl PageStats {
 /// everything (`fixtures/wire/misp/214-ars-unknown-filter.json`).
 fn is_of_event(element: &Element<Attribute>, event: &Event) -> bool {
     match element {
-        Element::Good(one) => {
-            one.event_id.is_empty() || event.id.is_empty() || one.event_id == event.id
+        Element::Good(attribute) => {
+            attribute.event_id.is_empty() || event.id.is_empty() || attribute.event_id == event.id
         }
         Element::Bad(_) => true,
     }

@@ -18,7 +18,8 @@ use crate::misp::wire::{self, Event, EventPart, ListedPart};
 const MOST_MEMORY: usize = 32 << 20;
 /// No list of fewer events is halved: they are read by themselves.
 const SMALLEST: usize = 20;
-/// Lists that fail in a row, after which none is asked for any more: each may cost several attempts.
+/// Lists that fail in a row, after which none is asked for any more: each may cost several
+/// attempts.
 const MOST_FAILED: u32 = 4;
 
 /// The content of each event of a list that came whole.
@@ -26,12 +27,12 @@ pub type Contents = HashMap<Uuid, Chunk>;
 
 impl Server {
     /// What these events hold, of those that came whole; none of them may be large. Whatever is
-    /// wrong with one, or with the answer, leaves it out, and it is to be read by itself: MISP leaves
-    /// out without a word what it does not show
+    /// wrong with one, or with the answer, leaves it out, and it is to be read by itself: MISP
+    /// leaves out without a word what it does not show
     /// (`fixtures/wire/misp/439-restsearch-several-with-unknown.json`,
     /// `440-restsearch-several-hidden.json`), and attributes that its allowed list names
-    /// (`579-events-restsearch-with-allowed-list.json`). A list over which it breaks down is halved;
-    /// if several fail in a row, none is asked for any more.
+    /// (`579-events-restsearch-with-allowed-list.json`). A list over which it breaks down is
+    /// halved; if several fail in a row, none is asked for any more.
     pub fn read_small_events(&self, events: &[(Uuid, &Event)]) -> Contents {
         let mut contents = Contents::new();
         self.read_or_halve(events, &mut 0, &mut contents);
@@ -46,6 +47,7 @@ impl Server {
         contents: &mut Contents,
     ) {
         let has_failed = self.failed_lists.load(Ordering::Relaxed) >= MOST_FAILED;
+        // A list of one is no cheaper than the event by itself.
         if events.len() < 2 || has_failed || self.client.clock().is_near_the_end() {
             return;
         }

@@ -1,6 +1,6 @@
 //! MISP's searches (`restSearch`) leave out more than they are asked to: what the key's user has
-//! set as default filters, and what MISP's allowed list names. Here the first is overridden, and the
-//! second is counted.
+//! set as default filters, and what MISP's allowed list names. Here the first is overridden, and
+//! the second is counted.
 
 use serde_json::{Value, json};
 

@@ -54,12 +54,14 @@ impl Server {
 
             let rows =
                 self.search_pages(&asked, usize::MAX, &mut |row| match to_hit(row, sought) {
+                    // These come by the search for related values.
                     Some(Hit::Related { .. }) | None => Ok(()),
                     Some(hit) => on(hit),
                 })?;
             let of_value = self.describe_withheld(&asked, &rows, "the value")?;
 
             let of_related = related.and_then(|related| {
+                // A panic there costs the related values, and not the search.
                 let found = related.join().unwrap_or_else(|_| bail!("it broke off"));
                 hand_over_related(found, on).transpose()
             });
@@ -83,6 +85,7 @@ impl Server {
 
         let rows = self.search_pages(&asked, RELATED_PAGES, &mut |row| {
             match to_hit(row, sought) {
+                // These come by the search for the value.
                 Some(Hit::Attribute { .. }) | None => {}
                 Some(hit) => hits.push(hit),
             }
@@ -107,6 +110,7 @@ impl Server {
         what: &str,
     ) -> Result<Option<String>> {
         let withheld = match (rows.came, rows.withheld) {
+            // Where no row came, the pages do not tell whether one is withheld.
             (0, 0) => self.count_withheld_values(asked)?,
             (_, withheld) => withheld,
         };

@@ -176,6 +176,7 @@ fn read_event_object(
 
     source.read_object::<Event>(&mut |key, source| {
         let is_content = matches!(key, "Attribute" | "Object" | "EventReport");
+        // Whose content it is has to be known before any of it is handed over.
         if is_content && !has_begun {
             on(ListedPart::Begin(source.uuid().unwrap_or_default()))?;
             has_begun = true;

@@ -143,6 +143,7 @@ impl Event {
     /// As it is kept: its organisation in one place, and its tags within bounds. What is beyond is
     /// counted.
     pub fn compact(mut self, decisive: &[String]) -> Self {
+        // A feed may write the name in small letters.
         self.orgc = self.orgc.or(self.lower_orgc.take());
         self.event_tags.append(&mut self.plain_tags);
         self.plain_tags = std::mem::take(&mut self.event_tags);
@@ -177,6 +178,7 @@ impl Event {
 
     /// Its entry in a feed's manifest.
     pub fn to_manifest_entry(&self) -> Value {
+        // What could not be read is `i64::MIN` (`strict_number`), and nothing to be passed on.
         let text = |number: Option<i64>| {
             number
                 .filter(|number| *number >= 0)

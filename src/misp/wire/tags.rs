@@ -32,6 +32,7 @@ pub(super) fn truncate(tags: &mut Vec<Tag>, most: usize, decisive: &[String]) ->
 
     keep(strictest(&beyond, Tlp::from_tag));
     keep(strictest(&beyond, Pap::from_tag));
+    // What lets in and what keeps out are compared differently (`tags.rs`).
     for pattern in decisive {
         keep(beyond.iter().find(|tag| matches(pattern, &tag.name)));
         keep(beyond.iter().find(|tag| excludes(pattern, &tag.name)));

@@ -114,6 +114,7 @@ impl ExportNow {
             Some(tag) => CaseTag::Named(tag.clone()),
             None => CaseTag::StartingWith(format!("{}=", tags::EVENT)),
         };
+        // TheHive counts in milliseconds.
         thehive.keep_changed(thehive.cases_with_tag(&tag)?, moment.saturating_mul(1_000))
     }
 
@@ -157,6 +158,7 @@ fn choose_responder(all: Vec<Responder>, wanted: Option<&str>) -> Result<Respond
             None => responder.name.starts_with(NAME),
         })
         .collect();
+    // One was taken out: if nothing is left, no other fitted.
     match (fitting.pop(), fitting.is_empty(), wanted) {
         (Some(responder), true, _) => Ok(responder),
         (Some(_), false, _) => {

@@ -66,6 +66,7 @@ fn item_rows(ends: &[RunEnd]) -> Vec<(String, String)> {
         .iter()
         .filter_map(|end| end.ledger.as_object())
         .flatten()
+        // The ledger comes from a server: another name could break the file's format.
         .filter(|(item, _)| item.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
     {
         for (place, verdict) in LEDGER_NUMBERS.iter().enumerate() {
