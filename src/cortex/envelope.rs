@@ -139,17 +139,22 @@ const LISTS: [&str; 9] = [
 /// `full.left_out`. Its texts were shortened when they were cleaned.
 fn shrink_to_fit(mut report: Value) -> Value {
     for list in LISTS {
-        if report.to_string().len() < LARGEST_REPORT {
+        if size_as_written(&report) < LARGEST_REPORT {
             return report;
         }
         let cut = empty_lists(&mut report, list);
         count_left_out(&mut report, list, cut);
     }
 
-    match report.to_string().len() {
+    match size_as_written(&report) {
         0..LARGEST_REPORT => report,
         _ => json!({"success": false, "errorMessage": "the report is too large to be given"}),
     }
+}
+
+/// Bytes of a report as it leaves: what is hidden in a value is escaped there.
+fn size_as_written(report: &Value) -> usize {
+    text::escape_json(report.to_string()).len()
 }
 
 fn count_left_out(report: &mut Value, list: &str, cut: u64) {
@@ -248,7 +253,7 @@ mod tests {
             .collect();
         let full = json!({"alerts": warnings, "warnings": ["one"], "left_out": {"alerts": 2}});
         let report = success(full, vec![]).render(&Scrubber::default());
-        assert!(report.to_string().len() < LARGEST_REPORT);
+        assert!(size_as_written(&report) < LARGEST_REPORT);
         // What stands behind the list that made it fit is whole.
         assert_eq!(
             report["full"],
@@ -265,6 +270,16 @@ mod tests {
                 "left_out": {"failures": 1, "warnings": 40_000}
             })
         );
+    }
+
+    /// A character that nobody sees takes twice as many bytes when it is escaped.
+    #[test]
+    fn a_report_of_hidden_characters_is_cut_by_the_size_that_it_gets() {
+        let alerts = vec!["\u{202e}".repeat(100); 3_000];
+        let full = json!({"alerts": alerts});
+        assert!(full.to_string().len() < LARGEST_REPORT);
+        let report = success(full, vec![]).render(&Scrubber::default());
+        assert_eq!(report["full"]["left_out"]["alerts"], 3_000);
     }
 
     #[test]

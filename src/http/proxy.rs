@@ -359,10 +359,12 @@ pub fn add_proxy_help(failure: HttpError, way: Option<&ProxyRoute>, is_json: boo
         return failure;
     };
     match status {
+        // The proxy passed nothing on.
         407 => HttpError {
             cause: HttpErrorKind::Unreachable(describe_auth_refusal(way)),
             ..failure
-        },
+        }
+        .mark_unsent(),
         403 | 500..=599 if !is_json => failure.with_help(format!(
             "the answer came through {} and may be its own: {}",
             way.describe(),

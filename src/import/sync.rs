@@ -648,15 +648,16 @@ impl ConnectionImport<'_> {
 
     /// True if an event is still as it was listed.
     pub fn is_still_as_listed(&self, task: &ImportTask) -> Result<bool> {
+        // Of an event without a readable time of change nobody can say so.
+        let is_same =
+            |event: &Event| event.timestamp.is_some() && event.timestamp == task.event.timestamp;
         if let Some(now) = self
             .misp
             .open_event_file(&task.uuid, &task.event, &|_| Ok(()))?
         {
-            return Ok(now.head.timestamp == task.event.timestamp);
+            return Ok(is_same(&now.head));
         }
         let now = self.misp.fetch_index_entries(&[task.uuid])?;
-        let is_same =
-            |event: &Event| event.timestamp.is_some() && event.timestamp == task.event.timestamp;
 
         Ok(now
             .iter()

@@ -182,6 +182,7 @@ impl TheHive {
 
     fn read_cases(&self, query: Value) -> Result<Vec<CaseName>> {
         let cases = self.list::<CaseName>(query, MOST)?;
+        check_complete(cases.len())?;
         cases
             .into_iter()
             .map(|case| match case {
@@ -226,6 +227,7 @@ impl TheHive {
         let audits = self
             .list_by::<Audit>(V0_QUERY, &query, MOST)
             .context("asking for what changed")?;
+        check_complete(audits.len())?;
         let roots = audits.into_iter().map(|audit| match audit {
             Element::Good(Audit { base: Some(base) }) => Ok(base.root),
             Element::Good(Audit { base: None }) => anyhow::bail!("an audit says nothing"),
@@ -249,6 +251,16 @@ impl TheHive {
         let cases = self.read_cases(query).context("asking for what changed")?;
         Ok(cases.into_iter().map(|case| case.id).collect())
     }
+}
+
+/// A list that reaches its limit may lack a case that has to be exported.
+fn check_complete(rows: usize) -> Result<()> {
+    ensure!(
+        rows < MOST,
+        "TheHive lists {MOST} or more: take a shorter --changed-since, or `all`, or a tag that fewer \
+         cases have"
+    );
+    Ok(())
 }
 
 /// The condition that a moment, in milliseconds since 1970, is not before this one.
