@@ -295,6 +295,9 @@ impl EventImport<'_> {
         if let Some(why) = chunk.without_objects.take() {
             self.note_missing_objects(&why);
         }
+        if let Some(why) = chunk.without_sightings.take() {
+            self.note_missing_sightings(&why);
+        }
         self.count_rows(&chunk.rows);
         self.chunks += 1;
         let is_part = self.chunks > 1 || !chunk.is_last;

@@ -107,6 +107,28 @@ impl TheHive {
     }
 }
 
+impl TheHive {
+    /// Those observables of a case that are no IOCs and have a tag that begins so, the first
+    /// thousand of them.
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn fetch_tagged_others(&self, case: &str, start: &str) -> Result<Page> {
+        const MOST: usize = 1_000;
+
+        let is_tagged = json!({"_startsWith": {"_field": "tags", "_value": start}});
+        let query = json!([
+            {"_name": "getCase", "idOrName": case},
+            {"_name": "observables"},
+            filter(&[is("ioc", false), is_tagged]),
+            oldest_first(),
+            page(0, MOST),
+        ]);
+        self.list(query, MOST)
+            .context("asking for observables by their tags")
+    }
+}
+
 fn build_ioc_query(case: &str, more: Option<Value>) -> Vec<Value> {
     let conditions: Vec<Value> = [is("ioc", true)].into_iter().chain(more).collect();
     vec![

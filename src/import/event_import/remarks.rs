@@ -52,6 +52,20 @@ impl EventImport<'_> {
             .for_each(AlertWriter::mark_incomplete);
     }
 
+    /// Says that it is not known how the attributes were sighted: none is left out for it. Their
+    /// tags follow with the next run that can read the sightings.
+    pub fn note_missing_sightings(&mut self, why: &str) {
+        let event = self.task.uuid;
+        self.sync.part.warn(format!(
+            "event {event}: its sightings cannot be read, so that its observables have no tag that \
+             says which are false positives or expire, and \"max_false_positives\" leaves none out: \
+             {why}"
+        ));
+        self.writers
+            .iter_mut()
+            .for_each(AlertWriter::mark_incomplete);
+    }
+
     /// Remembers the tags that cannot be read as the TLP or PAP that they are meant as.
     pub fn note_unreadable_tags<'t>(&mut self, tags: impl Iterator<Item = &'t str>) {
         const MOST: usize = 5;
