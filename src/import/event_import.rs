@@ -295,8 +295,8 @@ impl EventImport<'_> {
         if let Some(why) = chunk.without_objects.take() {
             self.note_missing_objects(&why);
         }
-        if let Some(why) = chunk.without_sightings.take() {
-            self.note_missing_sightings(&why);
+        if let Some(missing) = chunk.without_sightings.take() {
+            self.note_missing_sightings(&missing);
         }
         self.count_rows(&chunk.rows);
         self.chunks += 1;

@@ -28,9 +28,18 @@ pub struct Chunk {
     /// In the last chunk: why it is not known which objects the attributes are in, if so.
     pub without_objects: Option<String>,
     /// The same of how the attributes were sighted.
-    pub without_sightings: Option<String>,
+    pub without_sightings: Option<Missing>,
     /// True once, at the end of an event that was read to its end. This chunk may be without rows.
     pub is_last: bool,
+}
+
+/// What an event should have and could not be read.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// Why.
+    pub why: String,
+    /// True if a later run may read it.
+    pub may_come: bool,
 }
 
 /// An attribute of an event.
@@ -167,8 +176,8 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     /// Notes why the sightings of the event cannot be read.
-    pub fn note_missing_sightings(&mut self, why: String) {
-        self.gathered.without_sightings = Some(why);
+    pub fn note_missing_sightings(&mut self, missing: Missing) {
+        self.gathered.without_sightings = Some(missing);
     }
 
     /// Hands over the rows there are, if any.

@@ -23,7 +23,7 @@ use crate::ids::Ids;
 use crate::report::{ConnectionKind, ConnectionReporter};
 use crate::types::MispCapabilities;
 use changes::{AttachmentSource, EventChanges};
-pub use chunks::{AttributeRow, Chunk, ParentObject};
+pub use chunks::{AttributeRow, Chunk, Missing, ParentObject};
 use feed::{Feed, Folder, Web};
 use search::{Hit, SearchCoverage, Sought};
 use server::Server;

@@ -14,7 +14,7 @@ use super::rest_search::{count_withheld, without_default_filters};
 use super::{ATTRIBUTE_ROWS, Server, WITHOUT, explain_error, for_each_element, for_each_row};
 use crate::http::{self, HttpError, PageRequest, ReadError, Response};
 use crate::json::{Element, Flaw, JsonStream};
-use crate::misp::chunks::{self, Chunk, ChunkBuffer, ParentObject};
+use crate::misp::chunks::{self, Chunk, ChunkBuffer, Missing, ParentObject};
 use crate::misp::wire::{
     self, Attribute, Event, Object, Report, Row, Sighting, SightingKind, Sightings, unwrap_row,
 };
@@ -296,8 +296,10 @@ impl<'c> EventPages<'_, '_, '_, 'c> {
     fn fetch_sightings(&mut self) {
         match self.server.count_sightings(self.event) {
             Ok(sightings) => self.sightings = sightings,
-            Err(error) if HttpError::of(&error).is_some_and(HttpError::is_hidden) => {}
-            Err(error) => self.chunks.note_missing_sightings(format!("{error:#}")),
+            Err(error) => self.chunks.note_missing_sightings(Missing {
+                why: format!("{error:#}"),
+                may_come: !HttpError::of(&error).is_some_and(HttpError::is_hidden),
+            }),
         }
     }
 
