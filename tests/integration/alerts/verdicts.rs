@@ -194,7 +194,7 @@ fn sightings_that_cannot_be_read_leave_nothing_out_and_come_with_the_next_run_if
         assert!(told.contains("its sightings cannot be read"), "{told}");
         assert_eq!(
             counts(full(&report), "attributes"),
-            of([("fetched", 5_104), ("created", 5_103), ("unchanged", 1))])
+            of([("fetched", 5_104), ("created", 5_103), ("unchanged", 1)])
         );
         assert_eq!(said(&desk, "host-1.example"), [""; 0]);
 
