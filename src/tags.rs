@@ -101,8 +101,8 @@ pub fn parse_value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
 /// whatever order they are read, and again when it is read again.
 pub fn keep_greatest(tags: &mut Vec<String>) {
     let number = |value: &str| value.parse::<u64>().unwrap_or(0);
-    keep_one(tags, FALSE_POSITIVES, |one, other| {
-        number(one).cmp(&number(other))
+    keep_one(tags, FALSE_POSITIVES, |left, right| {
+        number(left).cmp(&number(right))
     });
     keep_one(tags, EXPIRATION, str::cmp);
 }
@@ -110,7 +110,7 @@ pub fn keep_greatest(tags: &mut Vec<String>) {
 fn keep_one(tags: &mut Vec<String>, name: &str, compare: impl Fn(&str, &str) -> Ordering) {
     let values = tags.iter().filter_map(|tag| parse_value(tag, name));
     let Some(kept) = values
-        .max_by(|one, other| compare(one, other))
+        .max_by(|left, right| compare(left, right))
         .map(ToOwned::to_owned)
     else {
         return;

@@ -57,18 +57,18 @@ fn parse(tag: &str) -> Option<Statement> {
         None => (said, None),
     };
     let is_word = |known: &str| word.eq_ignore_ascii_case(known);
-    let of = |kind, moment| Statement {
+    let statement = |kind, moment| Statement {
         kind,
         moment,
         is_tag: true,
     };
 
     match day {
-        None if is_word(FALSE_POSITIVE) => Some(of(SightingKind::FalsePositive, None)),
-        None if is_word(EXPIRATION) => Some(of(SightingKind::Expiration, None)),
+        None if is_word(FALSE_POSITIVE) => Some(statement(SightingKind::FalsePositive, None)),
+        None if is_word(EXPIRATION) => Some(statement(SightingKind::Expiration, None)),
         Some(day) if is_word(EXPIRATION) => {
             let moment = time::parse_day(day)?;
-            Some(of(SightingKind::Expiration, Some(moment)))
+            Some(statement(SightingKind::Expiration, Some(moment)))
         }
         None | Some(_) => None,
     }

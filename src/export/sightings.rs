@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::case::CaseObservable;
@@ -18,6 +19,7 @@ use crate::misp::{EventContent, Misp};
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::tags;
 use crate::text::{format_count, join_first};
+use crate::thehive::MOST_OTHERS;
 use crate::thehive::wire::Observable;
 use crate::time;
 
@@ -134,47 +136,35 @@ impl ConnectionExport<'_> {
     }
 
     fn send_wanted(&self, misp: &Misp, done: &ExportResult, wanted: Vec<WantedSighting<'_>>) {
-        let own = misp.ask_server(|server| Ok(server.account()?.organisation.id.as_str()));
-        let organisation = own.unwrap_or_else(|error| {
-            self.part.warn(format!(
-                "whose the sightings in MISP are is not known: {error:#}"
-            ));
-            ""
-        });
-
-        let is_ours =
-            |known: &&NamedSighting| !organisation.is_empty() && known.organisation == organisation;
-        let (mut seen, mut there) = (HashMap::new(), HashSet::new());
-        for (uuid, attribute) in done.after.iter().flat_map(EventContent::attributes_by_uuid) {
-            for known in attribute.sightings.named.iter().filter(is_ours) {
-                seen.insert((uuid, known.kind), known.moment);
-            }
-            if attribute.deleted != Some(true) {
-                there.insert(uuid);
-            }
-        }
-
         let drafts = done.mapped.wanted.attributes.iter().zip(&done.results);
         let added: HashSet<Uuid> = drafts
             .filter(|(_, result)| result.verdict == Verdict::Created)
             .map(|(draft, _)| draft.uuid)
             .collect();
+        let held = find_held(misp, done);
+        let now = self.job.network.clock().now;
 
-        for one in wanted {
-            let uuid = one.attribute.uuid;
-            let verdict = match seen.get(&(uuid, one.kind)) {
-                Some(known) => one.verdict_beside(*known),
-                None if !one.is_possible(self.job.network.clock().now) => {
-                    SkipRule::ImpossibleDate.into()
+        for sighting in wanted {
+            let uuid = sighting.attribute.uuid;
+            let verdict = match &held {
+                // A second one cannot be told from a first.
+                Err(error) => {
+                    Verdict::Failed(format!("whether it is there is not known: {error:#}"))
                 }
-                None if self.job.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => {
-                    Verdict::Created
-                }
-                None if !there.contains(&uuid) => SkipRule::NoAttribute.into(),
-                None => self.send_sighting(misp, &one),
+                Ok((said, there)) => match said.get(&(uuid, sighting.kind)) {
+                    Some(known) => sighting.verdict_beside(*known),
+                    None if !sighting.is_possible(now) => SkipRule::ImpossibleDate.into(),
+                    None if self.job.dry_run
+                        && (there.contains(&uuid) || added.contains(&uuid)) =>
+                    {
+                        Verdict::Created
+                    }
+                    None if !there.contains(&uuid) => SkipRule::NoAttribute.into(),
+                    None => self.send_sighting(misp, &sighting),
+                },
             };
 
-            self.settle_sighting(one.kind, &one.attribute.value, &verdict);
+            self.settle_sighting(sighting.kind, &sighting.attribute.value, &verdict);
         }
     }
 
@@ -189,8 +179,9 @@ impl ConnectionExport<'_> {
         });
     }
 
-    fn send_sighting(&self, misp: &Misp, one: &WantedSighting<'_>) -> Verdict {
-        match misp.add_sighting(&one.attribute.uuid, one.kind, one.moment) {
+    fn send_sighting(&self, misp: &Misp, sighting: &WantedSighting<'_>) -> Verdict {
+        let uuid = &sighting.attribute.uuid;
+        match misp.add_sighting(uuid, sighting.kind, sighting.moment) {
             Ok(()) => {
                 self.part.run.mark_written();
                 Verdict::Created
@@ -270,6 +261,13 @@ impl ConnectionExport<'_> {
             Vec::new()
         });
 
+        if others.len() >= MOST_OTHERS {
+            self.part.warn(format!(
+                "of the observables that are no IOCs and have a tag misp:sighting the first \
+                 {MOST_OTHERS} are counted"
+            ));
+        }
+
         let known = self.input.observables.iter().flatten();
         let known: HashSet<&str> = known.map(|ioc| ioc.observable.id.as_str()).collect();
         let others = others.into_iter().filter_map(Element::into_option);
@@ -283,6 +281,30 @@ impl ConnectionExport<'_> {
             })
             .collect()
     }
+}
+
+/// What our organisation said of each attribute of an event, with the moment; and the attributes
+/// that are there.
+type HeldSightings = (HashMap<(Uuid, SightingKind), Option<i64>>, HashSet<Uuid>);
+
+fn find_held(misp: &Misp, done: &ExportResult) -> Result<HeldSightings> {
+    let organisation = misp.ask_server(|server| Ok(server.account()?.organisation.id.as_str()))?;
+    ensure!(
+        !organisation.is_empty(),
+        "MISP does not say of which organisation the key's user is"
+    );
+
+    let (mut said, mut there) = (HashMap::new(), HashSet::new());
+    for (uuid, attribute) in done.after.iter().flat_map(EventContent::attributes_by_uuid) {
+        let all = attribute.sightings.named.iter();
+        for known in all.filter(|known| known.organisation == organisation) {
+            said.insert((uuid, known.kind), known.moment);
+        }
+        if attribute.deleted != Some(true) {
+            there.insert(uuid);
+        }
+    }
+    Ok((said, there))
 }
 
 /// The value of an observable, or the name of its file.

@@ -171,18 +171,23 @@ impl Server {
         self.post_query("sightings/restSearch/event", &body, |answer| {
             let mut all: HashMap<u64, Sightings> = HashMap::new();
             let mut is_cut = false;
-            for_each_row(answer, &["response"], "Sighting", &mut |one: Sighting| {
-                let Ok(attribute) = one.attribute_id.parse() else {
-                    return;
-                };
-                if all.len() >= MOST_SIGHTED && !all.contains_key(&attribute) {
-                    is_cut = true;
-                    return;
-                }
-                let counted = all.entry(attribute).or_default();
-                counted.add(&one);
-                *counted = counted.verdicts();
-            })?;
+            for_each_row(
+                answer,
+                &["response"],
+                "Sighting",
+                &mut |sighting: Sighting| {
+                    let Ok(attribute) = sighting.attribute_id.parse() else {
+                        return;
+                    };
+                    if all.len() >= MOST_SIGHTED && !all.contains_key(&attribute) {
+                        is_cut = true;
+                        return;
+                    }
+                    let counted = all.entry(attribute).or_default();
+                    counted.add(&sighting);
+                    *counted = counted.verdicts();
+                },
+            )?;
             ensure!(
                 !is_cut,
                 "more than {MOST_SIGHTED} of its attributes were sighted"
