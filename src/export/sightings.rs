@@ -14,7 +14,7 @@ use super::verdicts::SkipRule;
 use crate::config::Warninglists;
 use crate::json::Element;
 use crate::misp::draft::AttributeDraft;
-use crate::misp::wire::{NamedSighting, SightingKind};
+use crate::misp::wire::SightingKind;
 use crate::misp::{EventContent, Misp};
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::tags;
