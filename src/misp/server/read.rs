@@ -119,13 +119,13 @@ impl Server {
             let page = |limit, number| PageRequest { limit, number };
             if !self.reads_ahead {
                 pages.fetch_objects()?;
-                pages.fetch_sightings();
+                pages.fetch_sightings()?;
                 return pages.read_from(page(ATTRIBUTES, 1), false);
             }
 
             pages.ask_ahead(page(LARGE_PAGE, 1));
             pages.fetch_objects()?;
-            pages.fetch_sightings();
+            pages.fetch_sightings()?;
             pages.read_from(page(LARGE_PAGE, 1), true)?;
             if pages.has_all() {
                 return Ok(());
@@ -297,15 +297,25 @@ impl<'c> EventPages<'_, '_, '_, 'c> {
         Ok(())
     }
 
-    /// Asks how the attributes were sighted. They come without that all the same.
-    fn fetch_sightings(&mut self) {
-        match self.server.count_sightings(self.event) {
-            Ok(sightings) => self.sightings = sightings,
-            Err(error) => self.chunks.note_missing_sightings(Missing {
-                why: format!("{error:#}"),
-                may_come: !HttpError::of(&error).is_some_and(HttpError::is_hidden),
-            }),
+    /// Asks how the attributes were sighted. They come without that where MISP does not show it, or
+    /// breaks down over it.
+    fn fetch_sightings(&mut self) -> Result<()> {
+        let error = match self.server.count_sightings(self.event) {
+            Ok(sightings) => {
+                self.sightings = sightings;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let is_hidden = HttpError::of(&error).is_some_and(HttpError::is_hidden);
+        if !is_hidden && !http::is_breakdown(&error) {
+            return Err(error);
         }
+        self.chunks.note_missing_sightings(Missing {
+            why: format!("{error:#}"),
+            may_come: !is_hidden,
+        });
+        Ok(())
     }
 
     /// Reads pages from this one on; `until_short` ends with the first that is not full.

@@ -181,7 +181,7 @@ fn an_event_in_pages_has_its_sightings_by_one_question() {
 
 #[test]
 fn sightings_that_cannot_be_read_leave_nothing_out_and_come_with_the_next_run_if_they_may() {
-    for (desk, status) in large().into_iter().zip([503, 500]) {
+    for (desk, status) in large().into_iter().zip([504, 500]) {
         let desk = desk.with(json!({"max_false_positives": 0}));
         sight(&desk, "host-1.example", "2", NEXT_YEAR);
         desk.misp.fault(Fault {
