@@ -5,6 +5,7 @@
 //! was set here: by this program, or by an analyst. One that comes with an event or an attribute of
 //! MISP is left out ([`is_reserved`]).
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
@@ -44,14 +45,16 @@ pub const SOURCE: &str = "src:";
 
 /// Kept for later: the case that an alert goes into.
 pub const INTO: &str = "misp:into";
-/// Kept for later: that an observable was seen.
+/// On an observable: what an export says of its attribute, `misp:sighting="false-positive"`.
 pub const SIGHTING: &str = "misp:sighting";
-/// Kept for later: that an observable was seen, and was harmless.
+/// On an observable: how often its attribute was sighted as a false positive.
 pub const FALSE_POSITIVES: &str = "misp:false-positives";
+/// On an observable: the day on which its attribute expires, or did.
+pub const EXPIRATION: &str = "misp:expiration";
 
 /// The vocabulary, but for [`SOURCE`]. No word of MISP's own taxonomy `misp` is in it
 /// (`misp:confidence-level`, `misp:threat-level`, `misp:automation-level`, `misp:tool`, …).
-const OWN: [&str; 16] = [
+const OWN: [&str; 17] = [
     EVENT,
     TO,
     TYPE,
@@ -68,6 +71,7 @@ const OWN: [&str; 16] = [
     INTO,
     SIGHTING,
     FALSE_POSITIVES,
+    EXPIRATION,
 ];
 
 /// The tag `<name>="<value>"`.
@@ -90,6 +94,33 @@ pub fn parse_value<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let bare = quoted.unwrap_or(value).trim();
 
     (is_name && !bare.is_empty()).then_some(bare)
+}
+
+/// Of several tags that say how often an attribute was sighted as a false positive, or when it
+/// expires, the one that says most is kept: a value that several attributes have is tagged alike in
+/// whatever order they are read, and again when it is read again.
+pub fn keep_greatest(tags: &mut Vec<String>) {
+    let number = |value: &str| value.parse::<u64>().unwrap_or(0);
+    keep_one(tags, FALSE_POSITIVES, |left, right| {
+        number(left).cmp(&number(right))
+    });
+    keep_one(tags, EXPIRATION, str::cmp);
+}
+
+fn keep_one(tags: &mut Vec<String>, name: &str, compare: impl Fn(&str, &str) -> Ordering) {
+    let values = tags.iter().filter_map(|tag| parse_value(tag, name));
+    let Some(kept) = values
+        .max_by(|left, right| compare(left, right))
+        .map(ToOwned::to_owned)
+    else {
+        return;
+    };
+    let mut is_there = false;
+    tags.retain(|tag| match parse_value(tag, name) {
+        Some(value) if value == kept => !std::mem::replace(&mut is_there, true),
+        Some(_) => false,
+        None => true,
+    });
 }
 
 /// What a tag [`COMPOSITE`] or [`OBJECT`] says: what its observables were together in MISP. Only
@@ -166,7 +197,14 @@ fn reserved_word(tag: &str) -> Option<&'static str> {
 /// The word that a tag is meant to be and whose value cannot be read from it, of those that need
 /// one: it is spelt in a way that [`parse_value`] does not know, or says nothing.
 pub fn mistyped_word(tag: &str) -> Option<&'static str> {
-    const WITHOUT_VALUE: [&str; 6] = [WITHDRAWN, UPDATED, SOURCE, INTO, SIGHTING, FALSE_POSITIVES];
+    const WITHOUT_VALUE: [&str; 6] = [
+        WITHDRAWN,
+        UPDATED,
+        SOURCE,
+        INTO,
+        FALSE_POSITIVES,
+        EXPIRATION,
+    ];
 
     let word = reserved_word(tag).or_else(|| is_misspelt_to(tag).then_some(TO))?;
     (!WITHOUT_VALUE.contains(&word) && parse_value(tag, word).is_none()).then_some(word)

@@ -191,6 +191,12 @@ pub fn is_plausible(moment: i64, now: i64) -> bool {
     moment > 0 && moment <= now.saturating_add(DAY)
 }
 
+/// True for a moment that a date of four digits can name: after 1970, and before the year 10000.
+pub fn is_day(moment: i64) -> bool {
+    const YEAR_10000: i64 = 253_402_300_800;
+    (1..YEAR_10000).contains(&moment)
+}
+
 /// The moment of an HTTP header `Date`, in seconds since 1970.
 pub fn parse_http_date(text: &str) -> Option<i64> {
     jiff::fmt::rfc2822::parse(text.trim())

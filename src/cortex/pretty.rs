@@ -83,6 +83,8 @@ struct Match {
     related: String,
     tags: Vec<String>,
     sightings: u64,
+    false_positives: u64,
+    expiration: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -245,8 +247,17 @@ fn render_match(found: &Match) -> String {
     let remarks = remarks.filter(|remark| !remark.is_empty());
     let differs: String = remarks.map(|remark| format!(" [{remark}]")).collect();
 
+    let harmless = match found.false_positives {
+        0 => String::new(),
+        number => format!(", {number} as false positive"),
+    };
+    let expiration = match found.expiration.as_str() {
+        "" => String::new(),
+        day => format!(", expires {day}"),
+    };
+
     format!(
-        "  {mark} {}  {}{differs}  {}  {}",
+        "  {mark} {}  {}{differs}  {}{harmless}{expiration}  {}",
         found.attribute,
         found.value,
         format_count(found.sightings, "sighting", "sightings"),

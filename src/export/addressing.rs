@@ -6,6 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::ConnectionConfig;
 use super::case::ExportInput;
+use super::sighting_tags;
 use crate::report::RunReport;
 use crate::secret::truncate_text;
 use crate::tags;
@@ -173,7 +174,7 @@ pub fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
         ));
     }
 
-    let (mut unread, mut misplaced) = (Vec::new(), Vec::new());
+    let (mut unread, mut misplaced, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     let observables = input
         .observables
         .iter()
@@ -186,6 +187,8 @@ pub fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
                 &mut misplaced
             } else if word.is_some() {
                 &mut unread
+            } else if sighting_tags::is_unknown(tag) {
+                &mut unknown
             } else {
                 continue;
             };
@@ -204,6 +207,15 @@ pub fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
     warn_of_tagged_iocs(
         "IOCs with a tag misp:to, which counts on a case only: they go wherever their case goes",
         &misplaced,
+        run,
+    );
+    warn_of_tagged_iocs(
+        &format!(
+            "IOCs with a tag misp:sighting that says nothing known, so that it counts for nothing; \
+             accepted are {}",
+            sighting_tags::ACCEPTED
+        ),
+        &unknown,
         run,
     );
 }

@@ -236,6 +236,9 @@ impl<'a> EventIndex<'a> {
             patch.comment = Some(wanted.comment.clone());
         }
 
+        // Only ever switched off: that TheHive compares it says nothing of what somebody wants in MISP.
+        patch.uncorrelate = wanted.is_uncorrelated && held.disable_correlation != Some(true);
+
         // A retracted one is an IOC again: it gets back what the retraction took.
         if is_retracted(held) {
             let (comment, was_for_detection) = strip_mark(&held.comment);

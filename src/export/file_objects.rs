@@ -303,6 +303,7 @@ fn add_or_merge(known: &mut Vec<AttributeDraft>, more: AttributeDraft) {
     first.tlp = first.tlp.max(more.tlp);
     first.is_stricter |= more.is_stricter;
     first.is_closed |= more.is_closed;
+    first.is_uncorrelated &= more.is_uncorrelated;
     if first.comment.is_empty() {
         first.comment = more.comment;
     }

@@ -375,11 +375,18 @@ impl MappingContext<'_> {
             tlp,
             is_stricter: tlp > self.case.tlp,
             is_closed: tlp.forbids_sharing(),
+            is_uncorrelated: is_ignored_alike(iocs),
             tags,
             from: iocs.iter().map(|(index, _)| *index).collect(),
             file: None,
         }
     }
+}
+
+/// True if TheHive looks for nothing alike to any of these.
+fn is_ignored_alike(iocs: &[PlacedIoc<'_>]) -> bool {
+    let mut all = iocs.iter().map(|(_, ioc)| &ioc.observable);
+    !iocs.is_empty() && all.all(|observable| observable.ignore_similarity == Some(true))
 }
 
 fn filter_allowed_tags<'t>(

@@ -22,6 +22,7 @@ mod reporting;
 mod retraction;
 mod setting_tags;
 mod sides;
+mod sighting_tags;
 mod sightings;
 mod target;
 mod verdicts;

@@ -63,7 +63,9 @@ pub struct Settings {
     /// out in either case.
     #[serde(default)]
     pub warninglists: Warninglists,
-    /// Send one sighting for each sighted observable.
+    /// Send one sighting for each sighted observable, one as false positive for each tagged
+    /// `misp:sighting="false-positive"`, and one as expiration for each tagged
+    /// `misp:sighting="expiration"` (today) or `misp:sighting="expiration:2027-01-31"`.
     #[serde(default)]
     pub export_sightings: bool,
     /// Lines that send an observable type as another attribute than usual,

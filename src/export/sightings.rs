@@ -1,19 +1,26 @@
-//! What an export does beside the IOCs: a link to the case, warninglist hits, and sightings of
-//! sighted observables.
+//! What an export does beside the IOCs: a link to the case, warninglist hits, and sightings.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use anyhow::{Result, ensure};
 use uuid::Uuid;
 
+use super::case::CaseObservable;
 use super::connection::{ConnectionExport, ExportResult};
 use super::mapping::CaseLink;
 use super::reporting::NAMED;
+use super::sighting_tags;
 use super::verdicts::SkipRule;
 use crate::config::Warninglists;
+use crate::json::Element;
 use crate::misp::draft::AttributeDraft;
+use crate::misp::wire::SightingKind;
 use crate::misp::{EventContent, Misp};
 use crate::report::ledger::{ItemKind, Verdict};
-use crate::text::join_first;
+use crate::tags;
+use crate::text::{format_count, join_first};
+use crate::thehive::MOST_OTHERS;
+use crate::thehive::wire::Observable;
 use crate::time;
 
 impl ConnectionExport<'_> {
@@ -100,16 +107,16 @@ impl ConnectionExport<'_> {
         values.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// One sighting for each sighted observable, by the uuid of our own attribute, unless one of
-    /// ours is there: a sighting by value would count in every event that has the value
-    /// (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`). One of ours is of our
-    /// organisation: anybody may name this program as the source of his.
+    /// One sighting of each kind for each observable of which an analyst says it, by the uuid of our
+    /// own attribute, unless one of ours is there: a sighting by value would count in every event
+    /// that has the value (`fixtures/wire/misp/423-sighting-by-own-attribute-uuid.json`). One of
+    /// ours is of our organisation: anybody may name this program as the source of his.
     pub fn add_sightings(&self, misp: &Misp, done: &ExportResult) {
         if !self.settings.export_sightings {
-            return;
+            return self.warn_of_unsent_sightings();
         }
-        let sighted = self.sighted_attributes(done);
-        if sighted.is_empty() {
+        let (wanted, left_out) = self.wanted_sightings(done);
+        if wanted.is_empty() && left_out.is_empty() {
             return;
         }
         if self.is_public() {
@@ -118,53 +125,63 @@ impl ConnectionExport<'_> {
             return;
         }
 
-        self.part
-            .count_fetched(ItemKind::Sightings, sighted.len() as u64);
-
-        let own = misp.ask_server(|server| Ok(server.account()?.organisation.id.as_str()));
-        let organisation = own.unwrap_or_else(|error| {
-            self.part.warn(format!(
-                "whose the sightings in MISP are is not known: {error:#}"
-            ));
-            ""
-        });
-
-        let is_ours = |by: &String| !organisation.is_empty() && by == organisation;
-        let (mut seen, mut there) = (HashSet::new(), HashSet::new());
-        for (uuid, attribute) in done.after.iter().flat_map(EventContent::attributes_by_uuid) {
-            if attribute.sightings.under_our_name.iter().any(is_ours) {
-                seen.insert(uuid);
-            }
-            if attribute.deleted != Some(true) {
-                there.insert(uuid);
-            }
+        let number = wanted.len() + left_out.len();
+        self.part.count_fetched(ItemKind::Sightings, number as u64);
+        for (kind, value, rule) in left_out {
+            self.settle_sighting(kind, &value, &rule.into());
         }
-
-        let wanted = done.mapped.wanted.attributes.iter().zip(&done.results);
-        let added: HashSet<Uuid> = wanted
-            .filter(|(_, result)| result.verdict == Verdict::Created)
-            .map(|(draft, _)| draft.uuid)
-            .collect();
-
-        for (attribute, moment) in sighted {
-            let verdict = match attribute.uuid {
-                uuid if seen.contains(&uuid) => Verdict::Unchanged,
-                uuid if self.job.dry_run && (there.contains(&uuid) || added.contains(&uuid)) => {
-                    Verdict::Created
-                }
-                uuid if !there.contains(&uuid) => SkipRule::NoAttribute.into(),
-                uuid => self.send_sighting(misp, &uuid, moment),
-            };
-
-            self.part.settle(ItemKind::Sightings, &verdict, || {
-                let value = self.part.run.report_text(&attribute.value);
-                format!("the sighting of {value}")
-            });
+        if !wanted.is_empty() {
+            self.send_wanted(misp, done, wanted);
         }
     }
 
-    fn send_sighting(&self, misp: &Misp, uuid: &Uuid, moment: Option<i64>) -> Verdict {
-        match misp.add_sighting(uuid, moment) {
+    fn send_wanted(&self, misp: &Misp, done: &ExportResult, wanted: Vec<WantedSighting<'_>>) {
+        let drafts = done.mapped.wanted.attributes.iter().zip(&done.results);
+        let added: HashSet<Uuid> = drafts
+            .filter(|(_, result)| result.verdict == Verdict::Created)
+            .map(|(draft, _)| draft.uuid)
+            .collect();
+        let held = find_held(misp, done);
+        let now = self.job.network.clock().now;
+
+        for sighting in wanted {
+            let uuid = sighting.attribute.uuid;
+            let verdict = match &held {
+                // A second one cannot be told from a first.
+                Err(error) => {
+                    Verdict::Failed(format!("whether it is there is not known: {error:#}"))
+                }
+                Ok((said, there)) => match said.get(&(uuid, sighting.kind)) {
+                    Some(known) => sighting.verdict_beside(*known),
+                    None if !sighting.is_possible(now) => SkipRule::ImpossibleDate.into(),
+                    None if self.job.dry_run
+                        && (there.contains(&uuid) || added.contains(&uuid)) =>
+                    {
+                        Verdict::Created
+                    }
+                    None if !there.contains(&uuid) => SkipRule::NoAttribute.into(),
+                    None => self.send_sighting(misp, &sighting),
+                },
+            };
+
+            self.settle_sighting(sighting.kind, &sighting.attribute.value, &verdict);
+        }
+    }
+
+    fn settle_sighting(&self, kind: SightingKind, value: &str, verdict: &Verdict) {
+        self.part.settle(ItemKind::Sightings, verdict, || {
+            let value = self.part.run.report_text(value);
+            match kind {
+                SightingKind::Seen => format!("the sighting of {value}"),
+                SightingKind::FalsePositive => format!("that {value} is a false positive"),
+                SightingKind::Expiration => format!("the expiration of {value}"),
+            }
+        });
+    }
+
+    fn send_sighting(&self, misp: &Misp, sighting: &WantedSighting<'_>) -> Verdict {
+        let uuid = &sighting.attribute.uuid;
+        match misp.add_sighting(uuid, sighting.kind, sighting.moment) {
             Ok(()) => {
                 self.part.run.mark_written();
                 Verdict::Created
@@ -173,44 +190,180 @@ impl ConnectionExport<'_> {
         }
     }
 
-    /// One attribute for each sighted observable, and when it was sighted, in seconds, if TheHive
-    /// says it. Of a file's attributes it is its sha256.
-    fn sighted_attributes<'d>(
-        &self,
-        done: &'d ExportResult,
-    ) -> Vec<(&'d AttributeDraft, Option<i64>)> {
-        let mut of: BTreeMap<usize, &AttributeDraft> = BTreeMap::new();
-        for attribute in done
-            .mapped
-            .wanted
-            .attributes
-            .iter()
-            .filter(|draft| draft.to_ids)
-        {
-            let is_best = attribute
-                .place
-                .as_ref()
-                .is_some_and(|place| place.relation == "sha256");
-            for index in &attribute.from {
-                let known = of.entry(*index).or_insert(attribute);
-                if is_best {
-                    *known = attribute;
-                }
-            }
+    /// Says that what analysts tagged for MISP stays here.
+    fn warn_of_unsent_sightings(&self) {
+        let says = |ioc: &CaseObservable| {
+            let said = sighting_tags::statements_of(&ioc.observable);
+            said.iter().any(|said| said.is_tag)
+        };
+        let all = self.input.observables.iter().flatten();
+        let number = all.filter(|ioc| says(ioc)).count() as u64;
+        if number > 0 {
+            let number = format_count(number, "observable has", "observables have");
+            self.part.warn(format!(
+                "{number} a tag misp:sighting, and \"export_sightings\" is off: nothing is said of \
+                 it in MISP"
+            ));
         }
-
-        let mut sighted: BTreeMap<Uuid, (&AttributeDraft, Option<i64>)> = BTreeMap::new();
-
-        for (index, attribute) in of {
-            let ioc = self.input.ioc_at(index);
-            if let Some(ioc) = ioc.filter(|ioc| ioc.observable.sighted) {
-                let moment = ioc.observable.sighted_at.map(time::to_seconds);
-                sighted.entry(attribute.uuid).or_insert((attribute, moment));
-            }
-        }
-
-        sighted.into_values().collect()
     }
+
+    /// What is to be said of our attributes, one of each kind for each; and what is said by tags of
+    /// observables that have none, with the reason.
+    fn wanted_sightings<'d>(
+        &'d self,
+        done: &'d ExportResult,
+    ) -> (Vec<WantedSighting<'d>>, LeftOut) {
+        let attributes = attributes_by_observable(&done.mapped.wanted.attributes);
+        let mut wanted = BTreeMap::new();
+        let mut left_out = Vec::new();
+
+        for (index, ioc) in self.input.observables.iter().enumerate() {
+            let Ok(CaseObservable { observable, .. }) = ioc else {
+                continue;
+            };
+            for said in sighting_tags::statements_of(observable) {
+                let rule = match attributes.get(&index) {
+                    Some(attribute) => {
+                        wanted
+                            .entry((attribute.uuid, said.kind))
+                            .or_insert(WantedSighting {
+                                attribute,
+                                kind: said.kind,
+                                moment: said.moment,
+                            });
+                        continue;
+                    }
+                    // The flag alone has always meant IOCs.
+                    None if !said.is_tag => continue,
+                    None if !observable.ioc => SkipRule::NotAnIoc,
+                    None => SkipRule::NoAttribute,
+                };
+                left_out.push((said.kind, name_of(observable), rule));
+            }
+        }
+
+        left_out.extend(self.said_of_others());
+        (wanted.into_values().collect(), left_out)
+    }
+
+    /// What is said by tags of observables that are no IOCs, which are not read with the case.
+    fn said_of_others(&self) -> LeftOut {
+        let is_asked = self.input.is_case && !self.is_public();
+        let Some(thehive) = self.job.thehive.filter(|_| is_asked) else {
+            return Vec::new();
+        };
+        let others = thehive.fetch_tagged_others(&self.input.case.id, tags::SIGHTING);
+        let others = others.unwrap_or_else(|error| {
+            self.part.warn(format!(
+                "whether observables that are no IOCs have a tag misp:sighting is not known: \
+                 {error:#}"
+            ));
+            Vec::new()
+        });
+
+        if others.len() >= MOST_OTHERS {
+            self.part.warn(format!(
+                "of the observables that are no IOCs and have a tag misp:sighting the first \
+                 {MOST_OTHERS} are counted"
+            ));
+        }
+
+        let known = self.input.observables.iter().flatten();
+        let known: HashSet<&str> = known.map(|ioc| ioc.observable.id.as_str()).collect();
+        let others = others.into_iter().filter_map(Element::into_option);
+        others
+            .filter(|other| !other.ioc && !known.contains(other.id.as_str()))
+            .flat_map(|other| {
+                let said = sighting_tags::statements_of(&other).into_iter();
+                said.filter(|said| said.is_tag)
+                    .map(|said| (said.kind, name_of(&other), SkipRule::NotAnIoc))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}
+
+/// What our organisation said of each attribute of an event, with the moment; and the attributes
+/// that are there.
+type HeldSightings = (HashMap<(Uuid, SightingKind), Option<i64>>, HashSet<Uuid>);
+
+fn find_held(misp: &Misp, done: &ExportResult) -> Result<HeldSightings> {
+    let organisation = misp.ask_server(|server| Ok(server.account()?.organisation.id.as_str()))?;
+    ensure!(
+        !organisation.is_empty(),
+        "MISP does not say of which organisation the key's user is"
+    );
+
+    let (mut said, mut there) = (HashMap::new(), HashSet::new());
+    for (uuid, attribute) in done.after.iter().flat_map(EventContent::attributes_by_uuid) {
+        let all = attribute.sightings.named.iter();
+        for known in all.filter(|known| known.organisation == organisation) {
+            said.insert((uuid, known.kind), known.moment);
+        }
+        if attribute.deleted != Some(true) {
+            there.insert(uuid);
+        }
+    }
+    Ok((said, there))
+}
+
+/// The value of an observable, or the name of its file.
+fn name_of(observable: &Observable) -> String {
+    let file = observable.attachment.as_ref().map(|file| file.name.clone());
+    file.filter(|_| observable.data.is_empty())
+        .unwrap_or_else(|| observable.data.clone())
+}
+
+/// A sighting that is to be in MISP.
+struct WantedSighting<'d> {
+    attribute: &'d AttributeDraft,
+    kind: SightingKind,
+    /// None for now.
+    moment: Option<i64>,
+}
+
+/// What is said of an observable and not sent: what, of which value, why not.
+type LeftOut = Vec<(SightingKind, String, SkipRule)>;
+
+impl WantedSighting<'_> {
+    /// What becomes of it where our organisation has said it. An expiration of another day stays:
+    /// a colleague may have set it.
+    fn verdict_beside(&self, known: Option<i64>) -> Verdict {
+        let day = |moment: Option<i64>| moment.map(time::format_date);
+        let is_other = self.kind == SightingKind::Expiration
+            && self.moment.is_some()
+            && day(self.moment) != day(known);
+        if is_other {
+            SkipRule::OtherExpiration.into()
+        } else {
+            Verdict::Unchanged
+        }
+    }
+
+    /// True for a moment that can be: what was seen was not seen in the future.
+    fn is_possible(&self, now: i64) -> bool {
+        self.moment.is_none_or(|moment| match self.kind {
+            SightingKind::Expiration => time::is_day(moment),
+            SightingKind::Seen | SightingKind::FalsePositive => time::is_plausible(moment, now),
+        })
+    }
+}
+
+/// The attribute that stands for each observable, by its position. Of a file's attributes it is its
+/// sha256.
+fn attributes_by_observable(drafts: &[AttributeDraft]) -> BTreeMap<usize, &AttributeDraft> {
+    let mut all: BTreeMap<usize, &AttributeDraft> = BTreeMap::new();
+    for attribute in drafts.iter().filter(|draft| draft.to_ids) {
+        let place = attribute.place.as_ref();
+        let is_best = place.is_some_and(|place| place.relation == "sha256");
+        for index in &attribute.from {
+            let known = all.entry(*index).or_insert(attribute);
+            if is_best {
+                *known = attribute;
+            }
+        }
+    }
+    all
 }
 
 fn iocs(attributes: &[AttributeDraft]) -> impl Iterator<Item = &AttributeDraft> {

@@ -31,6 +31,10 @@ pub enum SkipRule {
     MayBeUnmapped,
     /// Of a sighting.
     NoAttribute,
+    /// Of a sighting: no such moment can be.
+    ImpossibleDate,
+    /// Of an expiration: our organisation has said another day.
+    OtherExpiration,
 }
 
 impl fmt::Display for SkipRule {
@@ -52,6 +56,10 @@ impl fmt::Display for SkipRule {
             Self::MoreThan(limit) => return write!(f, "more than {limit} at once"),
             Self::MayBeUnmapped => "it may be an IOC of the case that could not be mapped",
             Self::NoAttribute => "its attribute is not ours or not there",
+            Self::ImpossibleDate => "its date cannot be true",
+            Self::OtherExpiration => {
+                "your organisation has set another expiration: delete that in MISP first"
+            }
         })
     }
 }

@@ -212,6 +212,7 @@ mod tests {
             tlp: Tlp::Amber,
             ioc: false,
             tags: vec![tag.into()],
+            ignore_similarity: false,
             changed: None,
         };
 

@@ -25,6 +25,9 @@ pub struct AttributeFilters {
     pub exclude_attribute_tags: Vec<String>,
     /// Only attributes that are meant for detection (`to_ids`).
     pub ids_only: bool,
+    /// No attributes that were sighted as a false positive more often than this, such as `2`; `0`
+    /// leaves out each that ever was. Not set: no limit.
+    pub max_false_positives: Option<u64>,
 }
 
 impl AttributeFilters {
@@ -32,6 +35,12 @@ impl AttributeFilters {
     pub fn find_skip_rule(&self, attribute: &Attribute) -> Option<String> {
         if self.ids_only && attribute.to_ids != Some(true) {
             return Some("not meant for detection".to_owned());
+        }
+        let most = self.max_false_positives.unwrap_or(u64::MAX);
+        if attribute.sightings.false_positives > most {
+            return Some(format!(
+                "sighted as a false positive more than max_false_positives ({most})"
+            ));
         }
         let list = |include, exclude| NameList { include, exclude };
         let types = list(&self.attribute_types, &self.exclude_attribute_types);
@@ -78,6 +87,12 @@ mod tests {
                 json!({"to_ids": 1}),
                 json!({"to_ids": false}),
                 "not meant for detection",
+            ),
+            (
+                json!({"max_false_positives": 1}),
+                json!({"Sighting": [{"type": "0"}, {"type": 1}, {"type": "0"}]}),
+                json!({"Sighting": [{"type": "1"}, {"type": 1}]}),
+                "sighted as a false positive more than max_false_positives (1)",
             ),
             (
                 json!({"attribute_types": ["ip-*"]}),

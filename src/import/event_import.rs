@@ -295,9 +295,14 @@ impl EventImport<'_> {
         if let Some(why) = chunk.without_objects.take() {
             self.note_missing_objects(&why);
         }
+        let lacks_sightings = chunk.without_sightings.is_some();
+        if let Some(missing) = chunk.without_sightings.take() {
+            self.note_missing_sightings(&missing);
+        }
         self.count_rows(&chunk.rows);
         self.chunks += 1;
-        let is_part = self.chunks > 1 || !chunk.is_last;
+        // Without its sightings no tag of theirs may be taken off.
+        let is_part = self.chunks > 1 || !chunk.is_last || lacks_sightings;
         let reports = chunk.is_last.then(|| std::mem::take(&mut chunk.reports));
         let mut batch = self.map_chunk(chunk);
         self.own_tags += batch.own_tags;

@@ -58,6 +58,7 @@ fn build_patch(
     let mut change = Map::new();
     let mut tags = wanted.tags.clone();
     let (mut ioc, mut tlp) = (wanted.ioc, tlp_number(wanted.tlp, scale));
+    let mut ignores = wanted.ignore_similarity;
 
     if is_part {
         tags = known.tags.clone();
@@ -70,7 +71,9 @@ fn build_patch(
                 .cloned(),
         );
 
+        tags::keep_greatest(&mut tags);
         ioc |= known.ioc;
+        ignores &= known.ignore_similarity == Some(true);
 
         tlp = tlp.max(
             known
@@ -98,6 +101,10 @@ fn build_patch(
     }
     if known.tlp != Some(i64::from(tlp)) {
         change.insert("tlp".to_owned(), json!(tlp));
+    }
+    // Only TheHive 5 has a PAP of observables: TheHive 4 is not told what is not to be compared.
+    if known.pap.is_some() && known.ignore_similarity == Some(!ignores) {
+        change.insert("ignoreSimilarity".to_owned(), json!(ignores));
     }
     let pap = i64::from(wanted.pap.number());
     let is_pap_other = |known: i64| if is_part { known < pap } else { known != pap };
@@ -152,7 +159,7 @@ pub fn group_additions(
     scale: Scale,
     most_bytes: usize,
 ) -> Vec<IndexedBatch> {
-    type Key<'a> = (&'a str, u8, u8, &'a [String], &'a str, bool);
+    type Key<'a> = (&'a str, u8, u8, &'a [String], &'a str, bool, bool);
     let mut parcels: Vec<IndexedBatch> = Vec::new();
     let mut open: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
 
@@ -168,6 +175,7 @@ pub fn group_additions(
             &draft.tags,
             &draft.message,
             draft.ioc,
+            draft.ignore_similarity,
         );
 
         let open_parcel = open
@@ -204,6 +212,7 @@ fn batch_of(draft: &ObservableDraft, scale: Scale) -> ObservableBatch {
         message: draft.message.clone(),
         ioc: draft.ioc,
         pap: draft.pap.number(),
+        ignore_similarity: draft.ignore_similarity,
     }
 }
 
@@ -307,6 +316,7 @@ mod tests {
             pap: Pap::Amber,
             ioc,
             tags: tags.iter().map(ToString::to_string).collect(),
+            ignore_similarity: false,
             changed: None,
         }
     }
@@ -479,6 +489,7 @@ mod tests {
             message: String::new(),
             ioc: false,
             pap: 2,
+            ignore_similarity: false,
         };
 
         IndexedBatch {

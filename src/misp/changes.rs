@@ -143,6 +143,8 @@ pub struct AttributePatch {
     pub comment: Option<String>,
     /// Soft-deleted or back.
     pub deleted: Option<bool>,
+    /// True if MISP is to look for no other attributes with its value any more.
+    pub uncorrelate: bool,
     /// True if a published event is touched for it: a retraction, its reversal, a stricter TLP.
     pub is_reason: bool,
 }

@@ -27,14 +27,25 @@ pub struct Chunk {
     pub reports_left_out: u64,
     /// In the last chunk: why it is not known which objects the attributes are in, if so.
     pub without_objects: Option<String>,
+    /// The same of how the attributes were sighted.
+    pub without_sightings: Option<Missing>,
     /// True once, at the end of an event that was read to its end. This chunk may be without rows.
     pub is_last: bool,
+}
+
+/// What an event should have and could not be read.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// Why.
+    pub why: String,
+    /// True if a later run may read it.
+    pub may_come: bool,
 }
 
 /// An attribute of an event.
 #[derive(Debug)]
 pub struct AttributeRow {
-    /// The attribute, without its sightings. In an object that is soft-deleted it counts as
+    /// The attribute, with as much of its sightings as `Sightings::verdicts` gives. In an object that is soft-deleted it counts as
     /// soft-deleted. What is no attribute, or no object, is [`Element::Bad`].
     pub attribute: Element<Attribute>,
     /// The object that it is in.
@@ -129,9 +140,10 @@ impl<'c> ChunkBuffer<'c> {
     ) -> Result<()> {
         let text = match &mut attribute {
             Element::Good(attribute) => {
-                // Only one way of reading brings them.
-                (attribute.sightings, attribute.event) = Default::default();
+                // Only one way of reading brings the event.
+                attribute.event = None;
                 attribute.event_uuid.clear();
+                attribute.sightings = attribute.sightings.verdicts();
                 attribute.text_size()
             }
             Element::Bad(_) => 0,
@@ -162,6 +174,11 @@ impl<'c> ChunkBuffer<'c> {
     /// Notes why the objects of the event cannot be read.
     pub fn note_missing_objects(&mut self, why: String) {
         self.gathered.without_objects = Some(why);
+    }
+
+    /// Notes why the sightings of the event cannot be read.
+    pub fn note_missing_sightings(&mut self, missing: Missing) {
+        self.gathered.without_sightings = Some(missing);
     }
 
     /// Hands over the rows there are, if any.

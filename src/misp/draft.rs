@@ -30,6 +30,8 @@ pub struct AttributeDraft {
     pub is_stricter: bool,
     /// True if it stays in its organisation, whatever the event does.
     pub is_closed: bool,
+    /// True if MISP is to look for no other attributes with its value.
+    pub is_uncorrelated: bool,
     /// Further tags of the observable.
     pub tags: Vec<String>,
     /// The observables that it stands for, by their position; none for what stands beside them.

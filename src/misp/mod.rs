@@ -23,13 +23,13 @@ use crate::ids::Ids;
 use crate::report::{ConnectionKind, ConnectionReporter};
 use crate::types::MispCapabilities;
 use changes::{AttachmentSource, EventChanges};
-pub use chunks::{AttributeRow, Chunk, ParentObject};
+pub use chunks::{AttributeRow, Chunk, Missing, ParentObject};
 use feed::{Feed, Folder, Web};
 use search::{Hit, SearchCoverage, Sought};
 use server::Server;
 use tag_resolution::TagResolution;
 pub use wire::Report;
-use wire::{Attribute, Event, Object};
+use wire::{Attribute, Event, Object, SightingKind};
 use write_log::{WriteLog, WriteStop};
 
 /// A MISP that can be asked.
@@ -441,9 +441,14 @@ impl Misp {
     ///
     /// # Errors
     /// That it was not added.
-    pub fn add_sighting(&self, attribute: &Uuid, moment: Option<i64>) -> Result<()> {
+    pub fn add_sighting(
+        &self,
+        attribute: &Uuid,
+        kind: SightingKind,
+        moment: Option<i64>,
+    ) -> Result<()> {
         match self {
-            Self::Server(server) => server.add_sighting(attribute, moment),
+            Self::Server(server) => server.add_sighting(attribute, kind, moment),
             Self::Feed(_) => bail!("a feed carries no sightings"),
         }
     }

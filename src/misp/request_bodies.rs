@@ -38,6 +38,9 @@ pub fn attribute(
         "Tag": tag_list(attribute.all_tags(), names),
     });
 
+    if attribute.is_uncorrelated {
+        json::set(&mut sent, "disable_correlation", json!(true));
+    }
     if let Some(place) = &attribute.place {
         json::set(&mut sent, "object_relation", json!(place.relation));
     }
@@ -104,6 +107,9 @@ pub fn attribute_patch(uuid: &Uuid, change: &AttributePatch) -> Value {
     }
     if change.close {
         json::set(&mut sent, "distribution", json!("0"));
+    }
+    if change.uncorrelate {
+        json::set(&mut sent, "disable_correlation", json!(true));
     }
     insert_tag_changes(&mut sent, &change.add_tags, &change.drop_tags);
 

@@ -59,6 +59,12 @@ pub struct Match {
     pub tags: Vec<String>,
     /// How often it was sighted. A feed carries no sightings.
     pub sightings: u64,
+    /// How often it was sighted as a false positive.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub false_positives: u64,
+    /// The day on which it expires, or did: `2026-12-01`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration: Option<String>,
     /// Its comment, shortened.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub comment: String,

@@ -20,6 +20,8 @@ const PAGE: usize = 500;
 const MOST: usize = 100_000;
 /// Values asked for at once.
 const VALUES: usize = 200;
+/// Observables that are no IOCs and that are asked for by a tag.
+pub const MOST_OTHERS: usize = 1_000;
 
 type Page = Vec<Element<Observable>>;
 
@@ -105,6 +107,27 @@ impl TheHive {
         }
 
         Ok(all)
+    }
+}
+
+impl TheHive {
+    /// Those observables of a case that are no IOCs and have a tag that begins so, the oldest
+    /// [`MOST_OTHERS`] of them
+    /// (`fixtures/wire/thehive/587-query-observables-by-the-start-of-a-tag.json`).
+    ///
+    /// # Errors
+    /// What stopped the reading.
+    pub fn fetch_tagged_others(&self, case: &str, start: &str) -> Result<Page> {
+        let is_tagged = json!({"_startsWith": {"_field": "tags", "_value": start}});
+        let query = json!([
+            {"_name": "getCase", "idOrName": case},
+            {"_name": "observables"},
+            filter(&[is("ioc", false), is_tagged]),
+            oldest_first(),
+            page(0, MOST_OTHERS),
+        ]);
+        self.list(query, MOST_OTHERS)
+            .context("asking for observables by their tags")
     }
 }
 

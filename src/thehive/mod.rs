@@ -23,7 +23,7 @@ use crate::markings::Scale;
 use crate::report::RunReport;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, MOST_LEFT_OUT, NewAlert, Procedure};
-pub use case_observables::CaseObservables;
+pub use case_observables::{CaseObservables, MOST_OTHERS};
 pub use cases::{CaseWithIocs, NO_CASE};
 pub use connector::{Action, CaseName, CaseTag, Responder};
 pub use observables::{AddResult, FileUpload, Holder, OBSERVABLES_PAGE, ObservableBatch};

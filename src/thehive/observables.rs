@@ -41,6 +41,8 @@ pub struct ObservableBatch {
     pub ioc: bool,
     /// Its PAP; only TheHive 5 has one for observables.
     pub pap: u8,
+    /// True if nothing alike is looked for; only TheHive 5 is told.
+    pub ignore_similarity: bool,
 }
 
 /// What became of observables that were to be added. What is in neither list was not answered for.
@@ -248,11 +250,15 @@ pub(super) fn batch_to_json(group: &ObservableBatch, is_five: bool) -> Value {
         message,
         ioc,
         pap,
+        ignore_similarity,
     } = group;
 
     let mut out = json!({"dataType": data_type, "tlp": tlp, "tags": tags, "ioc": ioc});
     if is_five {
         json::set(&mut out, "pap", json!(pap));
+    }
+    if is_five && *ignore_similarity {
+        json::set(&mut out, "ignoreSimilarity", json!(true));
     }
     if !data.is_empty() {
         json::set(&mut out, "data", json!(data));

@@ -40,6 +40,9 @@ pub struct Observable {
     /// When it was seen there, in milliseconds since 1970; TheHive 4 does not say.
     #[serde(rename = "sightedAt", deserialize_with = "json::number")]
     pub sighted_at: Option<i64>,
+    /// True if TheHive looks for nothing alike.
+    #[serde(rename = "ignoreSimilarity", deserialize_with = "json::flag")]
+    pub ignore_similarity: Option<bool>,
     /// Its tags.
     #[serde(deserialize_with = "json::texts")]
     pub tags: Vec<String>,

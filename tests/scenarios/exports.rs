@@ -15,6 +15,7 @@ scenarios!(
     more_iocs_than_a_list_holds,
     a_single_observable_joins_its_event,
     a_value_that_misp_refuses_is_named_and_the_others_go,
+    what_analysts_say_of_iocs_is_said_once,
 );
 
 /// Observable type, data, and the line of the attribute that it becomes.
@@ -339,4 +340,61 @@ fn a_value_that_misp_refuses_is_named_and_the_others_go(world: &World) {
         "{}",
         report.message()
     );
+}
+
+/// Type, moment and source of the sightings of the attribute with this value.
+fn sightings(desk: &Exporter<'_>, value: &str) -> Vec<String> {
+    let attribute = desk.event().attribute(value);
+    let rows = attribute["Sighting"].as_array().into_iter().flatten();
+    let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or("?").to_owned();
+    let line = |row: &serde_json::Value| {
+        let moment = match (text(row, "type").as_str(), text(row, "date_sighting")) {
+            ("1", _) => "now".to_owned(),
+            (_, moment) => moment,
+        };
+        format!("{} {moment} {}", text(row, "type"), text(row, "source"))
+    };
+    sorted(rows.map(line).collect())
+}
+
+fn what_analysts_say_of_iocs_is_said_once(world: &World) {
+    let desk = Exporter::new(world).with(&json!({"export_sightings": true}));
+    let tags = [
+        "misp:sighting=\"false-positive\"",
+        "misp:sighting=\"expiration:2027-01-31\"",
+    ];
+    desk.add(&json!({
+        "dataType": "domain", "data": "a.MARK.example", "tags": tags, "sighted": true,
+        "sightedAt": 1_795_200_000_000_i64, "ignoreSimilarity": true,
+    }));
+    let other = desk.ioc("domain", "b.MARK.example");
+    let report = desk.run();
+    assert_eq!(
+        report.counts("sightings"),
+        "fetched 3, created 3",
+        "{:#}",
+        report.report
+    );
+    let said = [
+        "0 1795200000 cortex-misp",
+        "1 now cortex-misp",
+        "2 1801353600 cortex-misp",
+    ];
+    assert_eq!(sightings(&desk, "a.MARK.example"), said);
+    let report = desk.rests();
+    assert_eq!(report.counts("sightings"), "fetched 3, unchanged 3");
+    assert_eq!(sightings(&desk, "a.MARK.example"), said);
+
+    let correlated = |value: &str| desk.event().attribute(value)["disable_correlation"].clone();
+    let of_both = || ["a.MARK.example", "b.MARK.example"].map(correlated);
+    assert_eq!(of_both(), [true, false]);
+    desk.change(&other, "ignoreSimilarity", json!(true));
+    let report = desk.run();
+    assert_eq!(
+        report.counts("observables"),
+        "fetched 2, updated 1, unchanged 1"
+    );
+    assert_eq!(of_both(), [true, true]);
+    desk.change(&other, "ignoreSimilarity", json!(false));
+    desk.rests();
 }

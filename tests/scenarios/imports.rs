@@ -19,6 +19,7 @@ scenarios!(
     an_event_in_several_lists_comes_whole,
     words_of_this_program_come_in_no_tag,
     what_an_organisation_keeps_for_itself_does_not_come,
+    what_users_say_of_attributes_comes_along,
 );
 
 fn attribute(kind: &str, value: &str, ids: bool) -> Value {
@@ -358,4 +359,51 @@ fn words_of_this_program_come_in_no_tag(world: &World) {
         !tags.contains("misp:event") && tags.contains(":event"),
         "{tags}"
     );
+}
+
+/// In an event that comes by one answer, and in one that comes in pages.
+fn what_users_say_of_attributes_comes_along(world: &World) {
+    for more in [0, 5_100] {
+        let desk = Importer::new(world).with(&json!({"max_attributes": 0}));
+        let mut said = attribute("domain", &format!("said-{more}.MARK.example"), true);
+        said["disable_correlation"] = json!(true);
+        let mut attributes = vec![said];
+        attributes
+            .extend((0..more).map(|n| attribute("domain", &format!("n{n}.MARK.example"), true)));
+        let uuid = desk.event(&json!({ "Attribute": attributes }));
+        let value = format!("said-{more}.MARK.example");
+        let path = format!("/sightings/add/{}", world.event(&uuid).uuid_of(&value));
+        for (kind, date) in [
+            (1, 1_795_200_000),
+            (1, 1_795_200_000),
+            (2, 1_801_353_600),
+            (0, 1_795_200_000),
+        ] {
+            // What an organisation says itself it sees in any case.
+            world.done(
+                "orgadmin",
+                &path,
+                &json!({"type": kind, "timestamp": date, "source": "test"}),
+            );
+        }
+        desk.sync();
+        let alert = desk.alert(&uuid).unwrap();
+        let all = desk.thehive.observables_of(&alert);
+        let said = all
+            .iter()
+            .find(|one| one["data"] == world.marked(&value).as_str())
+            .unwrap();
+        let tags = said["tags"].to_string();
+        for tag in [
+            "misp:false-positives=\\\"2\\\"",
+            "misp:expiration=\\\"2027-01-31\\\"",
+        ] {
+            assert!(tags.contains(tag), "{tags}");
+        }
+        desk.rests();
+        let found = desk.run("domain", &value);
+        let hit = &found.full()["connections"][0]["events"][0]["matches"][0];
+        let told = ["sightings", "false_positives", "expiration"].map(|name| hit[name].clone());
+        assert_eq!(told, [json!(1), json!(2), json!("2027-01-31")]);
+    }
 }

@@ -23,6 +23,7 @@ fn draft_of(values: &[String]) -> EventDraft {
         tlp: Tlp::Amber,
         is_stricter: false,
         is_closed: false,
+        is_uncorrelated: false,
         tags: Vec::new(),
         from: vec![index],
         file: None,

@@ -6,7 +6,7 @@ use crate::import::alert_writer::{AlertResult, AlertWriter, KeptParts, Named};
 use crate::import::chunk_mapping;
 use crate::import::mapping;
 use crate::markings;
-use crate::misp::{Chunk, Misp};
+use crate::misp::{Chunk, Misp, Missing};
 use crate::tags;
 use crate::text::format_count;
 use crate::time;
@@ -50,6 +50,22 @@ impl EventImport<'_> {
         self.writers
             .iter_mut()
             .for_each(AlertWriter::mark_incomplete);
+    }
+
+    /// Says that it is not known how the attributes were sighted: none is left out for it. If that
+    /// may change, their tags follow with the next run that can read the sightings.
+    pub fn note_missing_sightings(&mut self, missing: &Missing) {
+        let (event, why) = (self.task.uuid, &missing.why);
+        self.sync.part.warn(format!(
+            "event {event}: its sightings cannot be read, so that its observables have no tag that \
+             says which are false positives or expire, and \"max_false_positives\" leaves none out: \
+             {why}"
+        ));
+        if missing.may_come {
+            self.writers
+                .iter_mut()
+                .for_each(AlertWriter::mark_incomplete);
+        }
     }
 
     /// Remembers the tags that cannot be read as the TLP or PAP that they are meant as.

@@ -228,6 +228,8 @@ impl<'a> HitCollector<'a> {
                 .map(|tag| run.report_text(&tag.name))
                 .collect(),
             sightings,
+            false_positives: attribute.sightings.false_positives,
+            expiration: attribute.sightings.expiration_day(),
             comment: run.report_text(&attribute.comment),
             object_relation: run.report_text(&attribute.object_relation),
         }

@@ -51,6 +51,8 @@ pub struct ObservableDraft {
     pub ioc: bool,
     /// Where it came from, the attribute's tags, the configured ones: at most 100, none twice.
     pub tags: Vec<String>,
+    /// True if each of its attributes says that MISP looks for none alike; only TheHive 5 is told.
+    pub ignore_similarity: bool,
     /// When the oldest of its attributes was last changed, in seconds since 1970; none if that
     /// cannot be read.
     pub changed: Option<i64>,
@@ -151,6 +153,7 @@ fn draft_observable(
         pap: markings.pap,
         ioc: is_whole && attribute.to_ids == Some(true),
         tags,
+        ignore_similarity: attribute.disable_correlation == Some(true),
         changed: changed(attribute),
     }
 }
@@ -174,6 +177,7 @@ pub fn draft_file(
         pap: markings.pap,
         ioc: attribute.to_ids == Some(true),
         tags: tags(way_back, attribute, markings, within, setup),
+        ignore_similarity: attribute.disable_correlation == Some(true),
         changed: changed(attribute),
     }
 }
@@ -259,7 +263,7 @@ fn tags(
     let room = MOST_TAGS.saturating_sub(configured.len());
     let mut tags = Tags::new(setup.scrubber);
     tags.names
-        .reserve(way_back.len() + attribute.tags.len() + configured.len() + 2);
+        .reserve(way_back.len() + attribute.tags.len() + configured.len() + 4);
     for tag in way_back {
         tags.add(tag, MOST_TAGS);
     }
@@ -275,6 +279,14 @@ fn tags(
 
     for (fact, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
         tags.add(tags::build(fact, value), room);
+    }
+    let sightings = &attribute.sightings;
+    if sightings.false_positives > 0 {
+        let number = sightings.false_positives.to_string();
+        tags.add(tags::build(tags::FALSE_POSITIVES, &number), room);
+    }
+    if let Some(day) = sightings.expiration_day() {
+        tags.add(tags::build(tags::EXPIRATION, &day), room);
     }
     let is_passed_on = |(tag, is_local): &(&str, bool)| {
         !tags::is_reserved(tag) && !is_laxer(tag, *is_local, markings)
@@ -323,6 +335,7 @@ pub fn put_tag_first(tags: &mut Vec<String>, tag: String) {
 
 /// Takes a second observable of the same type and data into the first: tags and flags of both, the
 /// stricter TLP, and the first message that says something. Tags beyond the hundredth are left out.
+/// Of how often they were sighted as false positives, and when they expire, the most counts.
 pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
     if first.tags.len() < MOST_TAGS && first.tags != second.tags {
         let with_tags = |data: String, tags| types::Observable {
@@ -337,12 +350,14 @@ pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
         );
         merged.merge(with_tags(String::new(), second.tags));
         (first.data, first.tags) = (merged.data, merged.tags);
+        tags::keep_greatest(&mut first.tags);
         first.tags.truncate(MOST_TAGS);
     }
 
     first.ioc |= second.ioc;
     first.tlp = first.tlp.max(second.tlp);
     first.pap = first.pap.max(second.pap);
+    first.ignore_similarity &= second.ignore_similarity;
     first.changed = first.changed.into_iter().chain(second.changed).min();
 
     if first.message.is_empty() {
@@ -679,6 +694,7 @@ mod tests {
             pap: Pap::Amber,
             ioc,
             tags: vec!["a".into(), tag.into()],
+            ignore_similarity: false,
             changed: None,
         };
 

@@ -182,6 +182,7 @@ proptest! {
             pap: Pap::Amber,
             ioc,
             tags: tags.into_iter().collect(),
+            ignore_similarity: false,
             changed: None,
         }).collect();
 

@@ -442,7 +442,11 @@ impl EventFileEditor<'_> {
             request_bodies::attribute(attribute, content.as_ref(), &TagResolution::default());
         json::set(&mut body, "timestamp", json!(self.timestamp));
         json::set(&mut body, "deleted", json!(false));
-        json::set(&mut body, "disable_correlation", json!(false));
+        json::set(
+            &mut body,
+            "disable_correlation",
+            json!(attribute.is_uncorrelated),
+        );
         Ok(body)
     }
 

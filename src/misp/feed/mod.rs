@@ -274,7 +274,10 @@ fn read_pieces(
     on: &mut dyn FnMut(EventPart) -> Result<()>,
 ) -> Result<Event> {
     let mut source = JsonStream::new(file);
-    let head = wire::read_event(&mut source, event, on)?;
+    let head = wire::read_event(&mut source, event, &mut |mut piece| {
+        piece.forget_sightings();
+        on(piece)
+    })?;
     source.require_end()?;
     Ok(head)
 }

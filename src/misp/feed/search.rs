@@ -13,7 +13,7 @@ use super::{Feed, HASHES, is_missing, md5_hex, read_pieces};
 use crate::http::ReadError;
 use crate::json::Element;
 use crate::misp::search::{Hit, SearchCoverage, Sought};
-use crate::misp::wire::{Attribute, EventPart, Sightings};
+use crate::misp::wire::{Attribute, EventPart};
 use crate::misp::{IndexEntry, Window};
 use crate::text::format_count;
 
@@ -237,9 +237,7 @@ impl Reading<'_> {
             let mut counting = Counting { file, left };
 
             read_pieces(&mut counting, event, &mut |piece| {
-                for mut attribute in into_attributes(piece, &mut bad) {
-                    // A feed carries none that could be relied on.
-                    attribute.sightings = Sightings::default();
+                for attribute in into_attributes(piece, &mut bad) {
                     let Some(hit) = Hit::from_attribute(*event, attribute, sought) else {
                         continue;
                     };

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rest_search::{count_withheld, without_default_filters};
-use super::{ATTRIBUTE_ROWS, Server, WITHOUT, explain_error, for_each_element};
+use super::{ATTRIBUTE_ROWS, Server, WITHOUT, explain_error, for_each_element, for_each_row};
 use crate::http::{self, HttpError, PageRequest, ReadError, Response};
 use crate::json::{Element, Flaw, JsonStream};
-use crate::misp::chunks::{self, Chunk, ChunkBuffer, ParentObject};
-use crate::misp::wire::{self, Attribute, Event, Object, Report, Row, unwrap_row};
+use crate::misp::chunks::{self, Chunk, ChunkBuffer, Missing, ParentObject};
+use crate::misp::wire::{
+    self, Attribute, Event, Object, Report, Row, Sighting, SightingKind, Sightings, unwrap_row,
+};
 
 /// An event with no more attributes than this does not break a server down.
 const SMALL: i64 = 1_000;
@@ -32,6 +34,8 @@ const MOST_OBJECTS: usize = 500_000;
 /// Why an attribute that MISP counts did not come.
 const WITHHELD: &str =
     "MISP's allowed list (its page Administration, Allowedlist) keeps it out of every search";
+/// Attributes of an event whose sightings are counted.
+const MOST_SIGHTED: usize = 500_000;
 /// Bytes of all different object names of an event.
 const MOST_NAMES: usize = 1 << 20;
 
@@ -106,6 +110,7 @@ impl Server {
                 uuid,
                 event,
                 objects: ObjectIndex::default(),
+                sightings: HashMap::new(),
                 chunks,
                 ahead: None,
                 came: 0,
@@ -117,12 +122,14 @@ impl Server {
             // unread.
             if !self.reads_ahead {
                 pages.fetch_objects()?;
+                pages.fetch_sightings()?;
                 return pages.read_from(page(ATTRIBUTES, 1), false);
             }
 
             // MISP makes the first page while the objects are asked for.
             pages.ask_ahead(page(LARGE_PAGE, 1));
             pages.fetch_objects()?;
+            pages.fetch_sightings()?;
             pages.read_from(page(LARGE_PAGE, 1), true)?;
             if pages.has_all() {
                 return Ok(());
@@ -147,6 +154,50 @@ impl Server {
         objects.known.sort_unstable_by_key(|known| known.number);
         objects.known.dedup_by_key(|known| known.number);
         Ok(objects)
+    }
+
+    /// How the attributes of an event were sighted, by their numbers: as false positives, and when
+    /// they expire. One question for all: a page that is to have sightings costs MISP two questions
+    /// to its database for each attribute (its `MispAttribute.php`, `__iteratedFetch`). By number
+    /// only: a uuid is answered with 500 (`595-sightings-of-an-event-by-uuid.json`), and without
+    /// a window only those of the last 30 days come (`596-sightings-of-an-event.json`).
+    fn count_sightings(&self, event: &Event) -> Result<HashMap<u64, Sightings>> {
+        const LATEST: u64 = 99_999_999_999;
+
+        let Ok(number) = event.id.parse::<u64>() else {
+            return Ok(HashMap::new());
+        };
+        let types = [SightingKind::FalsePositive, SightingKind::Expiration];
+        let body = json!({
+            "id": number, "from": 0, "to": LATEST, "type": types.map(SightingKind::number),
+        });
+
+        self.post_query("sightings/restSearch/event", &body, |answer| {
+            let mut all: HashMap<u64, Sightings> = HashMap::new();
+            let mut is_cut = false;
+            for_each_row(
+                answer,
+                &["response"],
+                "Sighting",
+                &mut |sighting: Sighting| {
+                    let Ok(attribute) = sighting.attribute_id.parse() else {
+                        return;
+                    };
+                    if all.len() >= MOST_SIGHTED && !all.contains_key(&attribute) {
+                        is_cut = true;
+                        return;
+                    }
+                    let counted = all.entry(attribute).or_default();
+                    counted.add(&sighting);
+                    *counted = counted.verdicts();
+                },
+            )?;
+            ensure!(
+                !is_cut,
+                "more than {MOST_SIGHTED} of its attributes were sighted"
+            );
+            Ok(all)
+        })
     }
 
     /// The reports of an event that is read in pages
@@ -225,6 +276,8 @@ struct EventPages<'r, 'scope, 'env, 'c> {
     uuid: &'env Uuid,
     event: &'env Event,
     objects: ObjectIndex,
+    /// By the numbers of the attributes.
+    sightings: HashMap<u64, Sightings>,
     chunks: &'r mut ChunkBuffer<'c>,
     ahead: Option<Ahead<'scope>>,
     /// Attributes that came, and those that are withheld.
@@ -234,7 +287,7 @@ struct EventPages<'r, 'scope, 'env, 'c> {
     had_nothing_new: bool,
 }
 
-impl EventPages<'_, '_, '_, '_> {
+impl<'c> EventPages<'_, '_, '_, 'c> {
     /// Asks which objects the attributes are in.
     fn fetch_objects(&mut self) -> Result<()> {
         self.objects = match self.server.fetch_object_index(self.uuid) {
@@ -245,6 +298,27 @@ impl EventPages<'_, '_, '_, '_> {
             }
             named => named?,
         };
+        Ok(())
+    }
+
+    /// Asks how the attributes were sighted. They come without that where MISP does not show it, or
+    /// breaks down over it.
+    fn fetch_sightings(&mut self) -> Result<()> {
+        let error = match self.server.count_sightings(self.event) {
+            Ok(sightings) => {
+                self.sightings = sightings;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let is_hidden = HttpError::of(&error).is_some_and(HttpError::is_hidden);
+        if !is_hidden && !http::is_breakdown(&error) {
+            return Err(error);
+        }
+        self.chunks.note_missing_sightings(Missing {
+            why: format!("{error:#}"),
+            may_come: !is_hidden,
+        });
         Ok(())
     }
 
@@ -323,7 +397,7 @@ impl EventPages<'_, '_, '_, '_> {
             }
             self.chunks.clear_pending();
             PageStats::default()
-                .read_page(answer, (page, event), &mut self.objects, self.chunks)
+                .read_page(answer, (page, event), self.parts())
                 .map_err(|error| self.chunks.page_error(error))
         });
 
@@ -343,6 +417,10 @@ impl EventPages<'_, '_, '_, '_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn parts(&mut self) -> PageParts<'_, 'c> {
+        (&mut self.objects, &self.sightings, self.chunks)
     }
 
     /// True if the page behind this one is to be asked for ahead: the event counts attributes
@@ -380,8 +458,7 @@ impl PageStats {
         mut self,
         answer: Response,
         (page, event): (PageRequest, &Event),
-        objects: &mut ObjectIndex,
-        chunks: &mut ChunkBuffer<'_>,
+        (objects, sightings, chunks): PageParts<'_, '_>,
     ) -> Result<Self> {
         let counted = answer.header("x-result-count").parse().ok();
         for_each_element(answer, ATTRIBUTE_ROWS, &mut |element: Element<
@@ -413,6 +490,9 @@ impl PageStats {
             let mut within = None;
             let element = element.map(|mut attribute| {
                 within = objects.find_parent(&mut attribute);
+                let number = attribute.id.parse::<u64>().ok();
+                let known = number.and_then(|number| sightings.get(&number));
+                attribute.sightings = known.cloned().unwrap_or_default();
                 attribute
             });
             chunks.add_row(element, within)
@@ -438,6 +518,13 @@ fn is_of_event(element: &Element<Attribute>, event: &Event) -> bool {
         Element::Bad(_) => true,
     }
 }
+
+/// What a page is read with: the event's objects, its sightings, and where the rows go.
+type PageParts<'p, 'c> = (
+    &'p mut ObjectIndex,
+    &'p HashMap<u64, Sightings>,
+    &'p mut ChunkBuffer<'c>,
+);
 
 /// What is remembered of an object.
 struct ObjectRef {

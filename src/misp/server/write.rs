@@ -15,7 +15,7 @@ use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::request_bodies;
 use crate::misp::tag_resolution::TagResolution;
-use crate::misp::wire::{Event, Row, SOURCE, unwrap_row};
+use crate::misp::wire::{Event, Row, SOURCE, SightingKind, unwrap_row};
 use crate::misp::write_log::{WriteLog, WriteStop};
 
 /// Attributes sent at once: MISP takes about four seconds for a thousand.
@@ -25,12 +25,19 @@ const SHORTEST: usize = 50;
 
 impl Server {
     /// Adds one sighting of an attribute. MISP answers 200 to a failure too
-    /// (`fixtures/wire/misp/251-sighting-add-unknown.json`).
+    /// (`fixtures/wire/misp/251-sighting-add-unknown.json`). An expiration whose type is a text
+    /// takes the place of all others of the organisation, one whose type is a number does not (its
+    /// `Sighting.php`, `saveSightings`; `594-sighting-expiration-replaces.json`).
     ///
     /// # Errors
     /// That it was not added.
-    pub fn add_sighting(&self, attribute: &Uuid, moment: Option<i64>) -> anyhow::Result<()> {
-        let mut body = json!({"source": SOURCE, "type": "0"});
+    pub fn add_sighting(
+        &self,
+        attribute: &Uuid,
+        kind: SightingKind,
+        moment: Option<i64>,
+    ) -> anyhow::Result<()> {
+        let mut body = json!({"source": SOURCE, "type": kind.number()});
         if let Some(moment) = moment {
             json::set(&mut body, "timestamp", json!(moment));
         }

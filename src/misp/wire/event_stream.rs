@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Attribute, Event, Object, Report};
+use super::{Attribute, Event, Object, Report, Sightings};
 use crate::json::{Element, JsonStream};
 
 /// Attributes of an object that are kept, and the bytes of their texts.
@@ -35,6 +35,20 @@ impl EventPart {
             Self::Object(Element::Good(object)) => object.attributes.iter().map(attribute).sum(),
             Self::Report(Element::Good(report)) => report.name.len() + report.content.len(),
             Self::Object(Element::Bad(_)) | Self::Report(Element::Bad(_)) => 0,
+        }
+    }
+
+    /// Without its sightings: a feed carries none that could be relied on.
+    pub fn forget_sightings(&mut self) {
+        let rows = match self {
+            Self::Attribute(row) => std::slice::from_mut(&mut **row),
+            Self::Object(Element::Good(object)) => object.attributes.as_mut_slice(),
+            Self::Object(Element::Bad(_)) | Self::Report(_) => &mut [],
+        };
+        for row in rows {
+            if let Element::Good(attribute) = row {
+                attribute.sightings = Sightings::default();
+            }
         }
     }
 }

@@ -318,6 +318,9 @@ pub struct Attribute {
     /// True if it was soft-deleted.
     #[serde(deserialize_with = "json::flag")]
     pub deleted: Option<bool>,
+    /// True if MISP looks for no other attributes with its value.
+    #[serde(deserialize_with = "json::flag")]
+    pub disable_correlation: Option<bool>,
     /// 0 to 4 as for events, 5 as the event.
     #[serde(deserialize_with = "json::strict_number")]
     pub distribution: Option<i64>,
@@ -405,47 +408,134 @@ pub struct OfEvent {
     pub uuid: String,
 }
 
+/// What a sighting says of an attribute: the types of MISP's `Sighting.php`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SightingKind {
+    /// It was seen.
+    Seen,
+    /// It was seen, and was harmless.
+    FalsePositive,
+    /// It means nothing any more from a day on.
+    Expiration,
+}
+
+impl SightingKind {
+    /// MISP's number of it.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Seen => 0,
+            Self::FalsePositive => 1,
+            Self::Expiration => 2,
+        }
+    }
+
+    fn parse(number: &str) -> Option<Self> {
+        match number {
+            "0" => Some(Self::Seen),
+            "1" => Some(Self::FalsePositive),
+            "2" => Some(Self::Expiration),
+            _ => None,
+        }
+    }
+}
+
 /// What is counted of an attribute's sightings, of which there may be any number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sightings {
-    /// How often it was seen (type 0 in MISP's `Sighting.php`; 1 is a false positive, 2 an
-    /// expiration).
+    /// How often it was seen.
     pub seen: u64,
-    /// The numbers of the organisations that saw it and name this program as the source, as anybody
-    /// may: whether one is ours is for the caller to say. The first of them.
-    pub under_our_name: Vec<String>,
+    /// How often it was sighted as a false positive.
+    pub false_positives: u64,
+    /// When it expires, in seconds since 1970: the latest moment that anybody says.
+    pub expiration: Option<i64>,
+    /// Whose they are, as far as an export has to know it: the first of them.
+    pub named: Vec<NamedSighting>,
 }
 
-/// Organisations that are kept of an attribute's sightings.
-const MOST_SIGHTERS: usize = 20;
+/// Whose a sighting is. One that was seen, or is a false positive, is kept only if it names this
+/// program as the source, as anybody may: whether it is ours is for the caller to say. Of
+/// expirations MISP keeps one for each organisation, whoever set it (its `Sighting.php`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedSighting {
+    /// What it says.
+    pub kind: SightingKind,
+    /// The number of its organisation.
+    pub organisation: String,
+    /// The latest that the organisation says, in seconds since 1970; none if that cannot be.
+    pub moment: Option<i64>,
+}
 
-fn count_sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightings, D::Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Sighting {
-        #[serde(rename = "type", deserialize_with = "json::short_text")]
-        kind: String,
-        #[serde(deserialize_with = "json::short_text")]
-        source: String,
-        #[serde(deserialize_with = "json::short_text")]
-        org_id: String,
+/// Organisations and kinds that are kept of an attribute's sightings.
+const MOST_NAMED: usize = 300;
+
+/// A sighting, in an attribute or by itself.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Sighting {
+    #[serde(rename = "type", deserialize_with = "json::short_text")]
+    kind: String,
+    #[serde(deserialize_with = "json::short_text")]
+    source: String,
+    #[serde(deserialize_with = "json::short_text")]
+    org_id: String,
+    #[serde(deserialize_with = "json::number")]
+    date_sighting: Option<i64>,
+    /// The number of its attribute.
+    #[serde(deserialize_with = "json::short_text")]
+    pub attribute_id: String,
+}
+
+impl Sightings {
+    /// Counts one more. One of a kind that is not known says nothing.
+    pub fn add(&mut self, sighting: &Sighting) {
+        let Some(kind) = SightingKind::parse(&sighting.kind) else {
+            return;
+        };
+        let moment = sighting.date_sighting.filter(|date| time::is_day(*date));
+        match kind {
+            SightingKind::Seen => self.seen += 1,
+            SightingKind::FalsePositive => self.false_positives += 1,
+            SightingKind::Expiration => self.expiration = self.expiration.max(moment),
+        }
+
+        if sighting.source != SOURCE && kind != SightingKind::Expiration {
+            return;
+        }
+        let has_room = self.named.len() < MOST_NAMED;
+        let known = self
+            .named
+            .iter_mut()
+            .find(|known| known.kind == kind && known.organisation == sighting.org_id);
+        match known {
+            Some(known) => known.moment = known.moment.max(moment),
+            None if has_room => self.named.push(NamedSighting {
+                kind,
+                organisation: sighting.org_id.clone(),
+                moment,
+            }),
+            None => {}
+        }
     }
 
+    /// What an alert has to know of them.
+    pub fn verdicts(&self) -> Self {
+        Self {
+            false_positives: self.false_positives,
+            expiration: self.expiration,
+            ..Self::default()
+        }
+    }
+
+    /// The day on which it expires, `2026-12-01`.
+    pub fn expiration_day(&self) -> Option<String> {
+        self.expiration.map(time::format_date)
+    }
+}
+
+fn count_sightings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sightings, D::Error> {
     json::fold_objects(
         deserializer,
-        |counted: &mut Sightings, sighting: Sighting| {
-            if sighting.kind != "0" {
-                return;
-            }
-            counted.seen += 1;
-            let organisations = &mut counted.under_our_name;
-            if sighting.source == SOURCE
-                && !organisations.contains(&sighting.org_id)
-                && organisations.len() < MOST_SIGHTERS
-            {
-                organisations.push(sighting.org_id);
-            }
-        },
+        |counted: &mut Sightings, sighting: Sighting| counted.add(&sighting),
     )
 }
 

@@ -5,4 +5,5 @@ pub(crate) mod growth;
 pub(crate) mod max_new_alerts;
 pub(crate) mod state_line;
 pub(crate) mod thehive_calls;
+pub(crate) mod verdicts;
 pub(crate) mod writing;

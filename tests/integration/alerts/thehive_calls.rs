@@ -86,6 +86,7 @@ fn group(data_type: &str, data: &[&str]) -> ObservableBatch {
         message: String::new(),
         ioc: true,
         pap: 2,
+        ignore_similarity: false,
     }
 }
 

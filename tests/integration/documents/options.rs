@@ -106,6 +106,7 @@ const GROUPS: [(&str, &[&str]); 9] = [
             "attribute_categories",
             "attribute_tags",
             "exclude_attribute_tags",
+            "max_false_positives",
         ],
     ),
     (

@@ -16,3 +16,4 @@ pub(crate) mod rows;
 pub(crate) mod sightings_and_dry_runs;
 pub(crate) mod tags;
 pub(crate) mod to_feeds;
+pub(crate) mod verdicts;

@@ -223,7 +223,7 @@ fn a_click_shows_the_event_and_what_matched_in_it() {
         event["matches"],
         json!([{
             "uuid": attribute.uuid, "attribute": "Network activity/domain", "value": "tagged.example.org", "to_ids": true,
-            "tags": world.names(&attribute.tags), "sightings": 1,
+            "tags": world.names(&attribute.tags), "sightings": 1, "false_positives": 1, "expiration": "2027-01-15",
             "comment": "seen in a phishing mail",
         }])
     );

@@ -54,7 +54,7 @@ const KNOWN: [&str; 6] = [
 ];
 
 /// What only reads, by the beginning of its path.
-const READS: [&str; 19] = [
+const READS: [&str; 20] = [
     "/servers/getVersion",
     "/attributes/describeTypes",
     "/events/index",
@@ -71,6 +71,7 @@ const READS: [&str; 19] = [
     "/organisations/index",
     "/shadow_attributes/index",
     "/warninglists/checkValue",
+    "/sightings/restSearch",
     "/sharing_groups/view",
     "/sharing_groups/index",
     "/taxonomies/view",

@@ -46,8 +46,19 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
         let message = "Could not add the Sighting. Reason: No valid attributes found that match the criteria.";
         return Reply::json(200, &json!({ "message": message }));
     }
+    let kind = text(&from["type"]).unwrap_or_else(|| "0".into());
+    if !["0", "1", "2"].contains(&kind.as_str()) {
+        let message = "Could not add the Sighting. Reason: Invalid type, please change it before you POST 1000000 sightings.";
+        return Reply::json(200, &json!({ "message": message }));
+    }
     let date = number(&from["timestamp"]).unwrap_or_else(|| world.tick());
     for (event, attribute) in found {
+        // Recorded as `594-sighting-expiration-replaces`: only the text.
+        if from["type"] == "2" {
+            world.sightings.retain(|row| {
+                (row.attribute, row.org, row.kind.as_str()) != (attribute, ask.user.org, "2")
+            });
+        }
         let row = Sighting {
             id: world.next_id(),
             uuid: super::capture::fresh_uuid(world),
@@ -56,7 +67,7 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
             org: ask.user.org,
             date,
             source: text(&from["source"]).unwrap_or_default(),
-            kind: text(&from["type"]).unwrap_or_else(|| "0".into()),
+            kind: kind.clone(),
         };
         world.sightings.push(row);
     }
@@ -64,8 +75,21 @@ pub(super) fn add(world: &mut World, ask: &Ask) -> Reply {
     Reply::json(200, &json!({"Sighting": render::sighting(last)}))
 }
 
-/// `sightings/restSearch/<event|attribute>`, which counts nothing in its header (recorded as `254-sightings-restsearch`).
+/// `sightings/restSearch/<event|attribute>`, which counts nothing in its header (recorded as `254-sightings-restsearch`),
+/// and answers 500 to the uuid of an event (`595-sightings-of-an-event-by-uuid`). Without a window those of the last 30
+/// days come, with one all of it (`596-sightings-of-an-event`).
 pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
+    const THIRTY_DAYS: i64 = 30 * 86_400;
+
+    if ask.first() == "event" && !ask.body["uuid"].is_null() {
+        return ask.refuse(500, "An Internal Error Has Occurred.");
+    }
+    let kinds: Option<Vec<String>> = match &ask.body["type"] {
+        Value::Null => None,
+        Value::Array(list) => Some(list.iter().filter_map(text).collect()),
+        one => Some(text(one).into_iter().collect()),
+    };
+    let window = (number(&ask.body["from"]), number(&ask.body["to"]));
     let wanted: Vec<String> = ["id", "uuid"]
         .into_iter()
         .filter_map(|name| text(&ask.body[name]))
@@ -84,7 +108,12 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
                 event.is(one)
             }
         });
-        world.sees(&ask.user, event) && (wanted.is_empty() || hit)
+        let is_in_window = match window {
+            (Some(from), Some(to)) => (from..=to).contains(&row.date),
+            _ => row.date >= world.now - THIRTY_DAYS,
+        };
+        let is_kind = kinds.as_ref().is_none_or(|kinds| kinds.contains(&row.kind));
+        world.sees(&ask.user, event) && (wanted.is_empty() || hit) && is_in_window && is_kind
     };
     let show = |row: &Sighting| {
         let mut out = render::sighting(row);

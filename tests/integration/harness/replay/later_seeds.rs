@@ -99,6 +99,22 @@ pub(super) fn three_events(world: &mut World) {
     );
 }
 
+pub(super) fn event_2903(world: &mut World) {
+    event(
+        world,
+        2903,
+        "3f7d0a51-6b1c-5e02-8c44-9a1e5d2b7f01",
+        "verdicts",
+    );
+    attribute(
+        world,
+        1_533_097,
+        "3f7d0a51-6b1c-5e02-8c44-9a1e5d2b7f02",
+        "domain",
+        "verdict-592.example",
+    );
+}
+
 pub(super) fn event_382(world: &mut World) {
     event(
         world,

@@ -1,8 +1,8 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::later_seeds::{
-    allowed_list, default_filter, default_tags, event_382, event_383, event_1972, import_rules,
-    no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
+    allowed_list, default_filter, default_tags, event_382, event_383, event_1972, event_2903,
+    import_rules, no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
     published_event, three_events,
 };
 use super::seeds::{
@@ -679,4 +679,25 @@ pub(super) const ROWS: &[Row] = &[
     seeded("583-events-restsearch-published-false", published_event),
     seeded("590-events-restsearch-with-deleted", event_1972),
     seeded("591-view-event-with-deleted", event_1972),
+    seeded("592-sighting-false-positive", event_2903),
+    Row {
+        name: "593-sighting-expiration",
+        seed: event_2903,
+        after: &["592-sighting-false-positive"],
+    },
+    Row {
+        name: "594-sighting-expiration-replaces",
+        seed: event_2903,
+        after: &["592-sighting-false-positive", "593-sighting-expiration"],
+    },
+    seeded("595-sightings-of-an-event-by-uuid", event_2903),
+    Row {
+        name: "596-sightings-of-an-event",
+        seed: event_2903,
+        after: &[
+            "592-sighting-false-positive",
+            "593-sighting-expiration",
+            "594-sighting-expiration-replaces",
+        ],
+    },
 ];

@@ -261,6 +261,11 @@ fn compare(on: On, record: &Value, operator: &str, operand: &Value) -> Result<bo
     let (name, value) = operands(on, operand)?;
     let field = at(record, &name);
     let text = |value: &Value| value.as_str().map(str::to_lowercase).unwrap_or_default();
+    // Of a list, as tags are, one that is so is enough.
+    let any = |is: &dyn Fn(&str) -> bool| match field {
+        Value::Array(list) => list.iter().any(|one| is(&text(one))),
+        one => is(&text(one)),
+    };
     let ordered = |wanted: fn(Ordering) -> bool| order(field, &value).is_some_and(wanted);
     Ok(match operator {
         "_is" | "_eq" => same(field, &value),
@@ -269,9 +274,9 @@ fn compare(on: On, record: &Value, operator: &str, operand: &Value) -> Result<bo
         "_gt" => ordered(Ordering::is_gt),
         "_lte" => ordered(Ordering::is_le),
         "_gte" => ordered(Ordering::is_ge),
-        "_startsWith" => text(field).starts_with(&text(&value)),
-        "_endsWith" => text(field).ends_with(&text(&value)),
-        _ => text(field).contains(text(&value).trim_matches('*')),
+        "_startsWith" => any(&|one| one.starts_with(&text(&value))),
+        "_endsWith" => any(&|one| one.ends_with(&text(&value))),
+        _ => any(&|one| one.contains(text(&value).trim_matches('*'))),
     })
 }
 

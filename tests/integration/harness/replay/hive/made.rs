@@ -257,6 +257,19 @@ pub(super) fn thousand(stage: &mut Stage, exchange: &Exchange) {
     );
 }
 
+/// The observables of the answer, which are no IOCs; beside them an IOC with such a tag, and one without a tag.
+pub(super) fn tagged_others(stage: &mut Stage, exchange: &Exchange) {
+    let case = first(exchange);
+    stage.case(&case, &Value::Null);
+    for record in answered(exchange) {
+        stage.observable(("case", &case), id(&record), &record);
+    }
+    let ioc = json!({"dataType": "domain", "data": "ioc.example", "ioc": true, "tags": ["misp:sighting=\"expiration\""]});
+    let plain = json!({"dataType": "domain", "data": "plain.example", "ioc": false});
+    stage.observable(("case", &case), "~1", &ioc);
+    stage.observable(("case", &case), "~2", &plain);
+}
+
 /// A case with the recorded file.
 pub(super) fn a_file(stage: &mut Stage, exchange: &Exchange) {
     let case = ids(exchange)
