@@ -172,14 +172,13 @@ fn render_connection(part: &Connection) -> Vec<String> {
     lines.extend(labelled("note", &part.warnings));
     lines.extend(labelled("FAILED", &part.failures));
 
-    let events = part.events.iter();
-    let matches = events.clone().flat_map(|event| &event.matches);
-    let matches: Vec<_> = matches.map(render_match).collect();
-    let events: Vec<_> = events
-        .map(|event| render_event(event, is_look_up))
-        .collect();
+    let events = part.events.iter().flat_map(|event| {
+        let matches = event.matches.iter().map(render_match);
+        std::iter::once(render_event(event, is_look_up)).chain(matches)
+    });
+    let events: Vec<_> = events.collect();
     let observables: Vec<_> = part.observables.iter().map(render_observable).collect();
-    for rows in [events, matches, observables] {
+    for rows in [events, observables] {
         lines.extend(rows.iter().take(ROWS).map(|row| format!("     {row}")));
         if rows.len() > ROWS {
             lines.push(format!("     … and {} more", rows.len() - ROWS));

@@ -362,65 +362,65 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
         );
     }
 
-    let events = count_events(full, true);
     let unsearched = asked.len() - searched;
     let in_part = asked
         .iter()
         .filter(|part| part.look_up.is_some_and(|found| found.in_part))
         .count();
     let all = asked.len();
+    let events = count_events(full, true);
 
-    let is_all_searched = unsearched + in_part == 0;
-    let own = sum_up(&asked, |summary| summary.own_events);
-    let hidden = events.skipped.saturating_sub(own);
-    let whose = if own > 0 {
-        "no event of others"
-    } else {
-        "no event"
-    };
-    let nobody = match is_all_searched {
-        true => format!("{whose} knows {value}"),
-        // Where not all was searched, it is not known that no event has it.
-        false => format!("{whose} that was looked at knows {value}"),
-    };
-    let mut text = describe_found(events.found, hidden, &asked, nobody, value);
-    text.push_str(&describe_matches(&asked));
-    if hidden > 0 && events.found > 0 {
-        text.push_str(&format!(
-            "; {} by filters",
-            format_count(hidden, "more is hidden", "more are hidden")
-        ));
-    }
-    if own > 0 {
-        text.push_str(&format!(
-            "; {}",
-            format_count(
-                own,
-                "export of this installation has it",
-                "exports of this installation have it"
-            )
-        ));
-    }
-
+    let mut text = describe_answer(&events, &asked, unsearched + in_part == 0, value);
     text.push_str(&describe_related(full, &asked));
     text.push_str(&describe_artifacts(full));
-
-    if unsearched > 0 {
-        text.push_str(&format!(
-            "; {unsearched} of {all} connections could not be searched"
-        ));
+    for (number, how) in [
+        (unsearched, "not be searched"),
+        (in_part, "be searched in part only"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!("; {number} of {all} connections could {how}"));
+        }
     }
-
-    if in_part > 0 {
-        text.push_str(&format!(
-            "; {in_part} of {all} connections could be searched in part only"
-        ));
-    }
-
     if events.found == 0 {
         text.push_str(&hint(value));
     }
     text.push_str(&summarise_imported(full));
+
+    text
+}
+
+/// Which events know the value, which more filters hide, and which this installation exported
+/// itself.
+fn describe_answer(
+    events: &ItemCounts,
+    asked: &[&ConnectionReport],
+    is_all_searched: bool,
+    value: &str,
+) -> String {
+    let own = sum_up(asked, |summary| summary.own_events);
+    let hidden = events.skipped.saturating_sub(own);
+    let nobody = match (is_all_searched, own) {
+        (true, 0) => format!("no event knows {value}"),
+        (true, _) => format!("no event of others knows {value}"),
+        // Where not all was searched, it is not known that no event has it.
+        (false, 0) => format!("no event that was looked at knows {value}"),
+        (false, _) => format!("no event of others that was looked at knows {value}"),
+    };
+
+    let mut text = describe_found(events.found, hidden, asked, nobody, value);
+    text.push_str(&describe_matches(asked));
+    if hidden > 0 && events.found > 0 {
+        let more = format_count(hidden, "more is hidden", "more are hidden");
+        text.push_str(&format!("; {more} by filters"));
+    }
+    if own > 0 {
+        let exports = format_count(
+            own,
+            "export of this installation has it",
+            "exports of this installation have it",
+        );
+        text.push_str(&format!("; {exports}"));
+    }
 
     text
 }

@@ -490,7 +490,7 @@ fn many_matches_are_read_in_pages_and_shown_in_part() {
         .iter()
         .filter(|path| *path == "/attributes/restSearch")
         .count();
-    assert_eq!((searches, paths(&misp).len()), (4, 5));
+    assert_eq!((searches, paths(&misp).len()), (3, 4));
     let bodies = misp
         .requests()
         .into_iter()

@@ -360,7 +360,7 @@ fn of_an_object_that_never_ends_the_first_attributes_are_offered() {
             warnings(&report)
         );
     }
-    assert_eq!(count_paths(&misp, "/attributes/restSearch"), 3);
+    assert_eq!(count_paths(&misp, "/attributes/restSearch"), 2);
 }
 
 #[test]
