@@ -57,6 +57,9 @@ pub struct ReportBody {
     /// `broken connection`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub retries: BTreeMap<String, u64>,
+    /// Import only: how many values the report offers as artifacts, for an analyst to import.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub artifacts: u64,
     /// One part for each MISP connection that took part, in the order of the configuration.
     pub connections: Vec<ConnectionReport>,
     /// Import only: the alerts that were made of the events.
@@ -406,6 +409,15 @@ impl ConnectionReporter {
         draft.show_alert(self.index, origin, alert);
     }
 
+    /// Offers values as artifacts, the most important first; `cut` of them were left out already.
+    pub fn offer_artifacts(&self, artifacts: Vec<Artifact>, cut: u64) {
+        let mut draft = self.run.draft();
+        draft.count_left_out("artifacts", cut);
+        for artifact in artifacts {
+            draft.add_artifact(self.index, &RowSource::default(), artifact);
+        }
+    }
+
     /// Changes the part.
     pub fn update(&self, change: impl FnOnce(&mut ConnectionReport)) {
         if let Some(part) = self.run.draft().full.connections.get_mut(self.index) {
@@ -428,7 +440,9 @@ impl ConnectionReporter {
             Verdict::Failed(reason) => {
                 Verdict::Failed(shown(&strip_identifiers(&self.run.clean(reason))))
             }
-            plain @ (Verdict::Created | Verdict::Updated | Verdict::Unchanged) => plain.clone(),
+            plain @ (Verdict::Created | Verdict::Updated | Verdict::Unchanged | Verdict::Found) => {
+                plain.clone()
+            }
         };
 
         self.update(|part| part.ledger.record(item, &verdict, number));

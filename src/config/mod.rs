@@ -54,6 +54,19 @@ pub enum Warninglists {
     Off,
 }
 
+/// Which values a look-up gives to pivot from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LookupArtifacts {
+    /// Those of the object that a hit stands in.
+    #[default]
+    Object,
+    /// Those of the whole event.
+    Event,
+    /// None.
+    Off,
+}
+
 /// Limits in time, the same for both workers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -70,6 +70,7 @@ struct Event {
     attributes: Option<u64>,
     relations: u64,
     reason: Option<String>,
+    is_own: bool,
     matches: Vec<Match>,
 }
 
@@ -124,7 +125,8 @@ pub fn render(program: &str, report: &Value) -> String {
             .map(|warning| format!("  note  {warning}")),
     );
     lines.push(String::new());
-    lines.extend(render_ledger(&full.ledger, "  "));
+    let is_look_up = full.connections.iter().any(|part| part.look_up.is_some());
+    lines.extend(render_ledger(&full.ledger, is_look_up, "  "));
     for connection in &full.connections {
         lines.push(String::new());
         lines.extend(render_connection(connection));
@@ -134,9 +136,13 @@ pub fn render(program: &str, report: &Value) -> String {
         lines.push(format!("\n  {number} more {list} are not shown"));
     }
     if !report.artifacts.is_empty() {
-        let iocs = format_count(report.artifacts.len() as u64, "IOC", "IOCs");
+        let (one, several) = match is_look_up {
+            true => ("value beside it", "values beside it"),
+            false => ("IOC", "IOCs"),
+        };
+        let number = format_count(report.artifacts.len() as u64, one, several);
         lines.push(format!(
-            "\n  {iocs} can be imported as observables from the report"
+            "\n  {number} can be imported as observables from the report"
         ));
     }
     for Operation { kind, tag } in &report.operations {
@@ -163,19 +169,18 @@ fn render_connection(part: &Connection) -> Vec<String> {
     ];
 
     lines.extend(labelled("ERROR", part.error.as_slice()));
-    lines.extend(render_ledger(&part.ledger, "     "));
+    let is_look_up = part.look_up.is_some();
+    lines.extend(render_ledger(&part.ledger, is_look_up, "     "));
     lines.extend(labelled("note", &part.warnings));
     lines.extend(labelled("FAILED", &part.failures));
 
-    let is_look_up = part.look_up.is_some();
-    let events = part.events.iter();
-    let matches = events.clone().flat_map(|event| &event.matches);
-    let matches: Vec<_> = matches.map(render_match).collect();
-    let events: Vec<_> = events
-        .map(|event| render_event(event, is_look_up))
-        .collect();
+    let events = part.events.iter().flat_map(|event| {
+        let matches = event.matches.iter().map(render_match);
+        std::iter::once(render_event(event, is_look_up)).chain(matches)
+    });
+    let events: Vec<_> = events.collect();
     let observables: Vec<_> = part.observables.iter().map(render_observable).collect();
-    for rows in [events, matches, observables] {
+    for rows in [events, observables] {
         lines.extend(rows.iter().take(ROWS).map(|row| format!("     {row}")));
         if rows.len() > ROWS {
             lines.push(format!("     … and {} more", rows.len() - ROWS));
@@ -225,8 +230,8 @@ fn render_event(event: &Event, is_look_up: bool) -> String {
     };
     // A look-up counts as unchanged what has the value, and as skipped what a filter hides.
     let verdict = match event.verdict.as_str() {
-        "unchanged" if is_look_up && is_related => "related",
-        "unchanged" if is_look_up => "found",
+        "found" if is_related => "related",
+        "skipped" if event.is_own => "own",
         "skipped" if is_look_up => "hidden",
         verdict => verdict,
     };
@@ -303,23 +308,37 @@ fn render_observable(observable: &Observable) -> String {
 
 /// The numbers of a ledger's item, in the order in which they are shown: the first is the sum of
 /// the others.
-pub const LEDGER_NUMBERS: [&str; 6] = [
+pub const LEDGER_NUMBERS: [&str; 7] = [
     "fetched",
     "created",
     "updated",
     "unchanged",
+    "found",
     "skipped",
     "failed",
 ];
+/// Those of them that a look-up has.
+const OF_LOOK_UP: [&str; 4] = ["fetched", "found", "skipped", "failed"];
 
-fn render_ledger(ledger: &Map<String, Value>, indent: &str) -> Vec<String> {
+fn render_ledger(ledger: &Map<String, Value>, is_look_up: bool, indent: &str) -> Vec<String> {
+    let word = |name| match name {
+        "skipped" if is_look_up => "hidden",
+        name => name,
+    };
     let mut lines = Vec::new();
     for (item, count) in ledger {
-        let number = |name| count.get(name).unwrap_or(&Value::Null);
-        let numbers = LEDGER_NUMBERS.map(|name| format!("{name} {}", number(name)));
+        let number = |name: &str| count.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let is_shown = |name: &&str| match is_look_up {
+            true => OF_LOOK_UP.contains(name) || number(name) > 0,
+            false => *name != "found" || number(name) > 0,
+        };
+        let numbers = LEDGER_NUMBERS.into_iter().filter(is_shown);
+        let numbers: Vec<_> = numbers
+            .map(|name| format!("{} {}", word(name), number(name)))
+            .collect();
         lines.push(format!("{indent}{item:<12} {}", numbers.join("   ")));
 
-        for (group, mark) in [("skipped_by", "skipped"), ("failed_by", "FAILED")] {
+        for (group, mark) in [("skipped_by", word("skipped")), ("failed_by", "FAILED")] {
             let reasons = count.get(group).and_then(Value::as_object);
             for (reason, number) in reasons.into_iter().flatten() {
                 lines.push(format!("{indent}   {mark} {number}: {reason}"));

@@ -619,7 +619,7 @@ impl EventImport<'_> {
     fn record_attributes(&mut self, verdict: &Verdict) {
         let (part, event) = (self.sync.part, &self.task.uuid);
         let shared = match verdict {
-            Verdict::Created | Verdict::Updated | Verdict::Unchanged => None,
+            Verdict::Created | Verdict::Updated | Verdict::Unchanged | Verdict::Found => None,
             Verdict::Skipped(rule) => Some(Verdict::Skipped(rule.clone())),
             Verdict::Failed(_) => Some(Verdict::Failed(
                 "its event was not read to the end".to_owned(),

@@ -1,18 +1,21 @@
 //! A click: which events of a connection know a value, by the filters on events that do not look at
 //! age or size. Nothing is written.
 
+mod beside;
 mod file;
 mod hits;
 
 use anyhow::{Result, ensure};
 use uuid::Uuid;
 
-use super::command::COMMANDS;
+use super::attribute_filter::AttributeFilters;
+use super::command::{COMMANDS, Commands};
 use super::event_filter::EventFilters;
 use super::filter_resolution::{self, ResolvedFilters};
 use super::loop_guard::is_own_export;
 use super::mapping::AlertOptions;
 use super::reporting;
+use crate::config::LookupArtifacts;
 use crate::config::connections::Connection;
 use crate::http::HttpContext;
 use crate::ids::Ids;
@@ -45,6 +48,12 @@ pub struct LookupSetup<'a> {
     pub value: &'a SearchValue,
     /// The values that are related to it; none if they are not wanted.
     pub related: &'a RelatedValues,
+    /// Which values beside a hit are offered as artifacts.
+    pub artifacts: LookupArtifacts,
+    /// The filters on attributes: they choose artifacts, and hide no hit.
+    pub choice: &'a AttributeFilters,
+    /// Which texts are commands, and so never artifacts.
+    pub commands: Commands<'a>,
 }
 
 /// Opens the part of a connection that a value is to be looked up on: not searched yet.
@@ -75,6 +84,7 @@ pub fn run(
     let sought = Sought {
         value: setup.value,
         related: setup.related,
+        beside: setup.artifacts,
     };
 
     let searched = misp.search(&sought, &mut |hit| {
@@ -100,11 +110,11 @@ pub fn run(
         }
     }
 
-    let (events, heads) = found.finish();
-    let uuids: Vec<_> = events.keys().copied().collect();
+    let found = found.finish();
+    let uuids: Vec<_> = found.events.keys().copied().collect();
     let rows = match &misp {
         // What stands in an event's file decides about it.
-        Misp::Feed(_) => heads,
+        Misp::Feed(_) => found.heads,
         Misp::Server(_) if uuids.is_empty() => Vec::new(),
         Misp::Server(_) => misp.fetch_index_entries(&uuids)?,
     };
@@ -120,7 +130,11 @@ pub fn run(
         in_part,
     };
 
-    Ok(telling.report_events(rows, events))
+    let shown = telling.report_events(rows, found.events);
+    beside::offer_artifacts(setup, part, &misp, &shown, found.beside);
+
+    let known = shown.into_iter().filter(|shown| shown.known.is_known());
+    Ok(known.map(|shown| (shown.uuid, shown.event)).collect())
 }
 
 /// What is told of the events of one connection.
@@ -141,33 +155,43 @@ struct LookupEvent {
     event: Event,
     known: EventHits,
     verdict: Verdict,
+    /// This installation exported it.
+    is_own: bool,
+}
+
+impl LookupEvent {
+    /// True unless a filter hides it, or it could not be read.
+    fn is_shown(&self) -> bool {
+        self.verdict == Verdict::Found
+    }
 }
 
 impl LookupReport<'_> {
     /// Those that are shown come first, of them those that have the value itself, those with an
-    /// attribute for detection, and the newest of each.
+    /// attribute for detection, and the newest of each. Gives those that are shown.
     fn report_events(
         &self,
         rows: Vec<(Uuid, Event)>,
         mut events: hits::Events,
-    ) -> Vec<(Uuid, Event)> {
+    ) -> Vec<LookupEvent> {
         let mut judged: Vec<LookupEvent> = Vec::new();
 
         for (uuid, event) in rows {
             if let Some(known) = events.remove(&uuid) {
-                let verdict = self.decide_verdict(&uuid, &event, &known);
+                let (verdict, is_own) = self.decide_verdict(&uuid, &event, &known);
                 judged.push(LookupEvent {
                     uuid,
                     event,
                     known,
                     verdict,
+                    is_own,
                 });
             }
         }
 
         judged.sort_by_cached_key(|found| {
             let known = &found.known;
-            let is_hidden = found.verdict != Verdict::Unchanged;
+            let is_hidden = !found.is_shown();
             let is_quiet = match known.is_known() {
                 true => known.ids_attributes == 0,
                 false => known.ids_relations == 0,
@@ -191,71 +215,62 @@ impl LookupReport<'_> {
             });
         });
 
-        let found: Vec<_> = judged
-            .into_iter()
-            .filter_map(|found| self.record_event(found))
-            .collect();
+        judged.iter().for_each(|found| self.record_event(found));
+        judged.retain(LookupEvent::is_shown);
 
         for (uuid, known) in events {
             let missing = || "an event that has the value is not in the list of events".to_owned();
             let verdict = Verdict::Failed(known.unreadable.clone().unwrap_or_else(missing));
-            self.record_event(LookupEvent {
+            self.record_event(&LookupEvent {
                 uuid,
                 event: Event::default(),
                 known,
                 verdict,
+                is_own: false,
             });
         }
 
-        found
+        judged
     }
 
-    fn decide_verdict(&self, uuid: &Uuid, event: &Event, known: &EventHits) -> Verdict {
+    /// What becomes of an event, and whether it is an export of this installation.
+    fn decide_verdict(&self, uuid: &Uuid, event: &Event, known: &EventHits) -> (Verdict, bool) {
         let LookupSetup { filters, ids, .. } = *self.setup;
         let is_own = is_own_export(filters, self.misp, ids, self.part, event, uuid, true);
         let rule = filters
             .find_skip_rule(event, is_own)
             .or_else(|| self.names.find_skip_rule(event));
-        match (rule, &known.unreadable) {
+        let verdict = match (rule, &known.unreadable) {
             (Some(rule), _) => Verdict::Skipped(rule),
             (None, Some(reason)) => Verdict::Failed(reason.clone()),
-            (None, None) => Verdict::Unchanged,
-        }
+            (None, None) => Verdict::Found,
+        };
+        (verdict, is_own)
     }
 
-    /// Records an event and its attributes, which share its fate; gives it back if it is shown.
-    fn record_event(&self, judged: LookupEvent) -> Option<(Uuid, Event)> {
-        let LookupEvent {
-            uuid,
-            event,
-            known,
-            verdict,
-        } = judged;
+    /// Records an event and its attributes, which share its fate.
+    fn record_event(&self, judged: &LookupEvent) {
+        let LookupEvent { known, verdict, .. } = judged;
 
-        self.record_relations(&known, &verdict);
+        self.record_relations(known, verdict);
+        let row = self.build_event_row(judged);
         if !known.is_known() {
-            let row = self.build_event_row(&uuid, &event, &known, &verdict);
-            self.part.show_event(row);
-            return None;
+            return self.part.show_event(row);
         }
 
-        let of_attributes = match &verdict {
+        let of_attributes = match verdict {
             Verdict::Failed(_) => Verdict::Failed("its event could not be shown".to_owned()),
             other => other.clone(),
         };
-        let row = self.build_event_row(&uuid, &event, &known, &verdict);
-        reporting::record_event(self.part, &verdict, row);
+        reporting::record_event(self.part, verdict, row);
         self.part
             .record(ItemKind::Attributes, &of_attributes, known.attributes);
-        if verdict != Verdict::Unchanged {
-            return None;
+        if judged.is_shown() {
+            self.part.count_left_out(
+                "matches",
+                known.attributes.saturating_sub(known.matches.len() as u64),
+            );
         }
-        self.part.count_left_out(
-            "matches",
-            known.attributes.saturating_sub(known.matches.len() as u64),
-        );
-
-        Some((uuid, event))
     }
 
     /// Records the related attributes of an event, which share its fate.
@@ -268,7 +283,7 @@ impl LookupReport<'_> {
             self.part
                 .record(ItemKind::Relations, verdict, known.relations);
         }
-        if *verdict == Verdict::Unchanged {
+        if *verdict == Verdict::Found {
             self.part.count_left_out(
                 "related matches",
                 known.relations.saturating_sub(known.related.len() as u64),
@@ -276,14 +291,15 @@ impl LookupReport<'_> {
         }
     }
 
-    fn build_event_row(
-        &self,
-        uuid: &Uuid,
-        event: &Event,
-        known: &EventHits,
-        verdict: &Verdict,
-    ) -> EventRow {
-        let matches = if *verdict == Verdict::Unchanged {
+    fn build_event_row(&self, judged: &LookupEvent) -> EventRow {
+        let LookupEvent {
+            uuid,
+            event,
+            known,
+            verdict,
+            is_own,
+        } = judged;
+        let matches = if judged.is_shown() {
             [known.matches.clone(), known.related.clone()].concat()
         } else {
             Vec::new()
@@ -295,6 +311,7 @@ impl LookupReport<'_> {
             matches,
             ids_attributes: known.ids_attributes,
             relations: known.relations,
+            is_own: *is_own,
             ..line
         }
     }
@@ -304,9 +321,8 @@ impl LookupReport<'_> {
 fn summarise_events(judged: &[LookupEvent]) -> LookupSummary {
     let count =
         |is: &dyn Fn(&LookupEvent) -> bool| judged.iter().filter(|found| is(found)).count() as u64;
-    let is_shown = |found: &LookupEvent| found.verdict == Verdict::Unchanged;
-    let knows = |found: &LookupEvent| is_shown(found) && found.known.is_known();
-    let relates = |found: &LookupEvent| is_shown(found) && !found.known.is_known();
+    let knows = |found: &LookupEvent| found.is_shown() && found.known.is_known();
+    let relates = |found: &LookupEvent| found.is_shown() && !found.known.is_known();
 
     LookupSummary {
         searched: true,
@@ -315,7 +331,8 @@ fn summarise_events(judged: &[LookupEvent]) -> LookupSummary {
         events_differing: count(&|found| knows(found) && !found.known.is_same),
         related_events: count(&|found| relates(found)),
         related_events_with_ids: count(&|found| relates(found) && found.known.ids_relations > 0),
-        related_events_hidden: count(&|found| !found.known.is_known() && !is_shown(found)),
+        related_events_hidden: count(&|found| !found.known.is_known() && !found.is_shown()),
+        own_events: count(&|found| found.known.is_known() && found.is_own),
     }
 }
 
@@ -345,40 +362,26 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
         );
     }
 
-    let events = count_events(full, true);
     let unsearched = asked.len() - searched;
     let in_part = asked
         .iter()
         .filter(|part| part.look_up.is_some_and(|found| found.in_part))
         .count();
     let all = asked.len();
+    let events = count_events(full, true);
 
-    let is_all_searched = unsearched + in_part == 0;
-    let mut text = describe_found(&events, &asked, is_all_searched, value);
-    text.push_str(&describe_matches(&asked));
-    match (events.unchanged, events.skipped) {
-        (_, 0) | (0, _) => {}
-        (_, hidden) => text.push_str(&format!(
-            "; {} by filters",
-            format_count(hidden, "more is hidden", "more are hidden")
-        )),
-    }
-
+    let mut text = describe_answer(&events, &asked, unsearched + in_part == 0, value);
     text.push_str(&describe_related(full, &asked));
-
-    if unsearched > 0 {
-        text.push_str(&format!(
-            "; {unsearched} of {all} connections could not be searched"
-        ));
+    text.push_str(&describe_artifacts(full));
+    for (number, how) in [
+        (unsearched, "not be searched"),
+        (in_part, "be searched in part only"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!("; {number} of {all} connections could {how}"));
+        }
     }
-
-    if in_part > 0 {
-        text.push_str(&format!(
-            "; {in_part} of {all} connections could be searched in part only"
-        ));
-    }
-
-    if events.unchanged == 0 {
+    if events.found == 0 {
         text.push_str(&hint(value));
     }
     text.push_str(&summarise_imported(full));
@@ -386,18 +389,65 @@ pub fn summarise(full: &ReportBody, value: &str) -> String {
     text
 }
 
-/// How many events know the value, and how many of the connections that were asked have one.
-fn describe_found(
+/// Which events know the value, which more filters hide, and which this installation exported
+/// itself.
+fn describe_answer(
     events: &ItemCounts,
     asked: &[&ConnectionReport],
     is_all_searched: bool,
     value: &str,
 ) -> String {
-    let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).unchanged > 0;
-    match (events.unchanged, events.skipped) {
+    let own = sum_up(asked, |summary| summary.own_events);
+    let hidden = events.skipped.saturating_sub(own);
+    let nobody = match (is_all_searched, own) {
+        (true, 0) => format!("no event knows {value}"),
+        (true, _) => format!("no event of others knows {value}"),
         // Where not all was searched, it is not known that no event has it.
-        (0, 0) if !is_all_searched => format!("no event that was looked at knows {value}"),
-        (0, 0) => format!("no event knows {value}"),
+        (false, 0) => format!("no event that was looked at knows {value}"),
+        (false, _) => format!("no event of others that was looked at knows {value}"),
+    };
+
+    let mut text = describe_found(events.found, hidden, asked, nobody, value);
+    text.push_str(&describe_matches(asked));
+    if hidden > 0 && events.found > 0 {
+        let more = format_count(hidden, "more is hidden", "more are hidden");
+        text.push_str(&format!("; {more} by filters"));
+    }
+    if own > 0 {
+        let exports = format_count(
+            own,
+            "export of this installation has it",
+            "exports of this installation have it",
+        );
+        text.push_str(&format!("; {exports}"));
+    }
+
+    text
+}
+
+/// How many values the report offers to go on from.
+fn describe_artifacts(full: &ReportBody) -> String {
+    match full.artifacts {
+        0 => String::new(),
+        number => format!(
+            "; {} beside it in the report's observables",
+            format_count(number, "value", "values")
+        ),
+    }
+}
+
+/// How many events know the value, and how many of the connections that were asked have one;
+/// `nobody` says that none does.
+fn describe_found(
+    found: u64,
+    hidden: u64,
+    asked: &[&ConnectionReport],
+    nobody: String,
+    value: &str,
+) -> String {
+    let knows = |part: &&&ConnectionReport| part.ledger.count(ItemKind::Events).found > 0;
+    match (found, hidden) {
+        (0, 0) => nobody,
         (0, 1) => format!("1 event that knows {value} is hidden by filters"),
         (0, hidden) => format!("{hidden} events that know {value} are hidden by filters"),
         (number, _) => format!(
@@ -568,24 +618,25 @@ pub fn taxonomies(full: &ReportBody) -> Vec<Taxonomy> {
         .connections
         .iter()
         .any(|part| part.look_up.is_some_and(|found| found.events_with_ids > 0));
-    let level = match (has_ids, events.unchanged) {
+    let level = match (has_ids, events.found) {
         (true, _) => TaxonomyLevel::Malicious,
         (false, 0) => TaxonomyLevel::Info,
         (false, _) => TaxonomyLevel::Suspicious,
     };
 
-    let number =
-        (unsearched.is_none() || events.unchanged > 0).then(|| events.unchanged.to_string());
+    let number = (unsearched.is_none() || events.found > 0).then(|| events.found.to_string());
     let mut taxonomies: Vec<Taxonomy> = number
         .map(|number| taxonomy(level, "Events", number))
         .into_iter()
         .collect();
     taxonomies.extend(unsearched.map(|what| taxonomy(TaxonomyLevel::Suspicious, "Events", what)));
     taxonomies.extend(related_taxonomy(full, &asked));
-    taxonomies.extend(
-        (events.skipped > 0)
-            .then(|| taxonomy(TaxonomyLevel::Info, "Hidden", events.skipped.to_string())),
-    );
+    let own: u64 = asked.iter().map(|found| found.own_events).sum();
+    for (predicate, number) in [("Hidden", events.skipped.saturating_sub(own)), ("Own", own)] {
+        let is_some = number > 0;
+        taxonomies
+            .extend(is_some.then(|| taxonomy(TaxonomyLevel::Info, predicate, number.to_string())));
+    }
 
     taxonomies
 }

@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::connections::{Connections, Purpose};
-use crate::config::{self, OptionSource, TimeLimits, overrides};
+use crate::config::{self, LookupArtifacts, OptionSource, TimeLimits, overrides};
 use crate::cortex::job::Job;
 use crate::http::HttpContext;
 use crate::ids::Ids;
@@ -97,7 +97,8 @@ pub struct Config {
     #[serde(flatten)]
     pub settings: Settings,
     /// How many IOCs a report offers as artifacts for an analyst to import, if the alerts are only
-    /// reported, in turn by connection, organisation and event; at most 300.
+    /// reported, in turn by connection, organisation and event, and how many values beside what a
+    /// look-up finds; at most 300. Cortex stores about ten in a second.
     #[serde(default = "three_hundred")]
     pub max_artifacts: u64,
     /// Follow a command that stands on an observable when the analyzer is run on it in TheHive or
@@ -115,6 +116,12 @@ pub struct Config {
     /// counts as one of the value itself. It takes up to three requests more.
     #[serde(default = "yes")]
     pub lookup_related: bool,
+    /// Offer the values that stand beside what a look-up finds as artifacts, at most
+    /// `max_artifacts`: those of the same object (`object`, one request more), of the whole event
+    /// (`event`, the first 1,000 attributes, two requests more), or none (`off`). The filters on
+    /// attributes hold for them.
+    #[serde(default)]
+    pub lookup_artifacts: LookupArtifacts,
     /// The limits in time.
     #[serde(flatten)]
     pub limits: TimeLimits,
@@ -658,6 +665,9 @@ impl<'a> ImportRun<'a> {
             marks: &config.marks,
             value: &sought,
             related: &related,
+            artifacts: config.lookup_artifacts,
+            choice: &config.choice,
+            commands: self.commands,
         };
 
         let found = lookup::run(&setup, connection, part).map_err(|error| {

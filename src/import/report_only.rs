@@ -68,7 +68,7 @@ impl PreviewAlert {
         let scrubber = sync.part.run.scrubber();
         let iocs = self.observables.iter().filter(|draft| draft.ioc);
         let artifacts = iocs
-            .map(|draft| mapping::artifact(&draft.to_report_observable(&scrubber)))
+            .map(|draft| mapping::artifact(draft.to_report_observable(&scrubber)))
             .collect();
         let shown = self
             .observables

@@ -68,6 +68,16 @@ pub struct ParentObject {
     pub uuid: Arc<str>,
 }
 
+impl ParentObject {
+    /// The name and uuid of an object.
+    pub fn new(object: &Object) -> Self {
+        Self {
+            name: object.name.as_str().into(),
+            uuid: object.uuid.as_str().into(),
+        }
+    }
+}
+
 /// Gathers rows and hands them over in chunks.
 pub struct ChunkBuffer<'c> {
     gathered: Chunk,
@@ -114,10 +124,7 @@ impl<'c> ChunkBuffer<'c> {
     }
 
     fn add_object(&mut self, object: Object) -> Result<()> {
-        let within = ParentObject {
-            name: object.name.as_str().into(),
-            uuid: object.uuid.as_str().into(),
-        };
+        let within = ParentObject::new(&object);
         // Each that is left out counts as one that cannot be read, so that none is lost in silence.
         let beyond = (0..object.beyond).map(|_| {
             Element::Bad(Flaw::unreadable(

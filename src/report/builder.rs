@@ -10,6 +10,8 @@ use crate::share;
 
 /// Alerts shown in a report.
 const SHOWN_ALERTS: usize = 50;
+/// Bytes that the texts of all artifacts may have.
+const MOST_TEXT_OF_ARTIFACTS: usize = 400 << 10;
 /// So many more than find room are kept until a list is cut, so that it is not cut for each.
 const SLACK: usize = 100;
 
@@ -61,6 +63,16 @@ fn cut_fairly<T>(list: &mut Vec<Sourced<T>>, most: usize) -> u64 {
     share::truncate_fairly(list, most, &[&event, &organisation, &part]).len() as u64
 }
 
+/// Cuts artifacts to those that leave a report room for all else. Gives the number of the others.
+fn cut_large(artifacts: &mut Vec<Sourced<Artifact>>) -> u64 {
+    let (before, mut text) = (artifacts.len(), 0);
+    artifacts.retain(|artifact| {
+        text += artifact.row.text_size();
+        text <= MOST_TEXT_OF_ARTIFACTS
+    });
+    (before - artifacts.len()) as u64
+}
+
 /// Cuts a connection's events to what finds room: first those that were written or failed, then
 /// what knows a value that was looked up, then the others; of each, the organisations take turns.
 /// Gives the number of what does not.
@@ -74,8 +86,12 @@ fn cut_events(lines: &mut Vec<EventRow>, most: usize) -> u64 {
     for (place, line) in std::mem::take(lines).into_iter().enumerate() {
         let class = match line.verdict {
             VerdictKind::Created | VerdictKind::Updated | VerdictKind::Failed => 0,
-            VerdictKind::Skipped | VerdictKind::Unchanged if line.matches.is_empty() => 2,
-            VerdictKind::Skipped | VerdictKind::Unchanged => 1,
+            VerdictKind::Skipped | VerdictKind::Unchanged | VerdictKind::Found
+                if line.matches.is_empty() =>
+            {
+                2
+            }
+            VerdictKind::Skipped | VerdictKind::Unchanged | VerdictKind::Found => 1,
         };
 
         if let Some(class) = classes.get_mut(class) {
@@ -217,7 +233,7 @@ impl ReportBuilder {
         }
 
         self.count_left_out("events", events_beyond);
-        let beyond = cut_fairly(&mut artifacts, self.most_artifacts);
+        let beyond = cut_fairly(&mut artifacts, self.most_artifacts) + cut_large(&mut artifacts);
         self.count_left_out("artifacts", beyond);
         let beyond = cut_fairly(&mut alerts, SHOWN_ALERTS);
         self.count_left_out("alerts", beyond);

@@ -25,6 +25,12 @@ impl Artifact {
     pub fn is_same(&self, other: &Self) -> bool {
         self.data == other.data && self.data_type == other.data_type
     }
+
+    /// The bytes of its texts.
+    pub fn text_size(&self) -> usize {
+        let tags = self.tags.iter().map(String::len);
+        self.data.len() + self.message.len() + tags.sum::<usize>()
+    }
 }
 
 /// What TheHive is asked to do after a responder. An unknown one would leave the action unfinished

@@ -64,6 +64,8 @@ pub enum Verdict {
     Updated,
     /// Already there, nothing to do.
     Unchanged,
+    /// What a look-up was to find: nothing is written of it.
+    Found,
     /// Left out by a rule.
     Skipped(String),
     /// Meant to arrive, and did not.
@@ -80,6 +82,8 @@ pub enum VerdictKind {
     Updated,
     /// Already there, nothing to do.
     Unchanged,
+    /// What a look-up was to find.
+    Found,
     /// Left out by a rule.
     Skipped,
     /// Meant to arrive, and did not.
@@ -93,6 +97,7 @@ impl VerdictKind {
             Self::Created => "created",
             Self::Updated => "updated",
             Self::Unchanged => "unchanged",
+            Self::Found => "found",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
         }
@@ -112,6 +117,7 @@ impl Verdict {
             Self::Created => VerdictKind::Created,
             Self::Updated => VerdictKind::Updated,
             Self::Unchanged => VerdictKind::Unchanged,
+            Self::Found => VerdictKind::Found,
             Self::Skipped(_) => VerdictKind::Skipped,
             Self::Failed(_) => VerdictKind::Failed,
         }
@@ -123,14 +129,15 @@ impl Verdict {
     }
 
     /// Of several verdicts on one item the one with the lowest rank counts: failed, created,
-    /// updated, unchanged, skipped.
+    /// updated, unchanged, found, skipped.
     pub fn rank(&self) -> u8 {
         match self {
             Self::Failed(_) => 0,
             Self::Created => 1,
             Self::Updated => 2,
             Self::Unchanged => 3,
-            Self::Skipped(_) => 4,
+            Self::Found => 4,
+            Self::Skipped(_) => 5,
         }
     }
 
@@ -138,12 +145,12 @@ impl Verdict {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Skipped(reason) | Self::Failed(reason) => Some(reason),
-            Self::Created | Self::Updated | Self::Unchanged => None,
+            Self::Created | Self::Updated | Self::Unchanged | Self::Found => None,
         }
     }
 }
 
-/// The counts of one kind of item. `fetched` is always the sum of the five verdicts.
+/// The counts of one kind of item. `fetched` is always the sum of the verdicts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ItemCounts {
     /// Items read.
@@ -154,6 +161,9 @@ pub struct ItemCounts {
     pub updated: u64,
     /// Items that were there as wanted.
     pub unchanged: u64,
+    /// Import only, where a value was looked up: items that have it, or are related to it.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub found: u64,
     /// Items left out by a rule, see `skipped_by`.
     pub skipped: u64,
     /// Items that did not arrive, see `failed_by`.
@@ -176,6 +186,7 @@ impl ItemCounts {
             Verdict::Created => self.created += number,
             Verdict::Updated => self.updated += number,
             Verdict::Unchanged => self.unchanged += number,
+            Verdict::Found => self.found += number,
             Verdict::Skipped(rule) => {
                 self.skipped += number;
                 add_reason(&mut self.skipped_by, rule, number);
@@ -187,9 +198,9 @@ impl ItemCounts {
         }
     }
 
-    /// Items that arrived, or were there already.
+    /// Items that arrived, were there already, or were found.
     pub fn count_done(&self) -> u64 {
-        self.created + self.updated + self.unchanged
+        self.created + self.updated + self.unchanged + self.found
     }
 
     /// Items read whose fate is not recorded yet.
@@ -203,6 +214,7 @@ impl ItemCounts {
         self.created += other.created;
         self.updated += other.updated;
         self.unchanged += other.unchanged;
+        self.found += other.found;
         self.skipped += other.skipped;
         self.failed += other.failed;
         for (rule, number) in &other.skipped_by {
@@ -255,6 +267,7 @@ impl fmt::Display for ItemCounts {
             (self.created, "created", None),
             (self.updated, "updated", None),
             (self.unchanged, "unchanged", None),
+            (self.found, "found", None),
             (self.skipped, "skipped", Some(&self.skipped_by)),
             (self.failed, "failed", Some(&self.failed_by)),
         ];

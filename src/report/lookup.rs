@@ -28,6 +28,10 @@ pub struct LookupSummary {
     /// Events with a related value that filters hide.
     #[serde(skip_serializing_if = "super::is_zero")]
     pub related_events_hidden: u64,
+    /// Events with the value that this installation exported itself: they are no answer, and not
+    /// shown.
+    #[serde(skip_serializing_if = "super::is_zero")]
+    pub own_events: u64,
 }
 
 /// An attribute that has the value that was looked up, or one that is related to it.
@@ -71,4 +75,8 @@ pub struct Match {
     /// Its role in its object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub object_relation: String,
+    /// True if it stands in an object.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub is_in_object: bool,
 }

@@ -40,12 +40,17 @@ pub struct EventRow {
     /// Import only: those of them that were read and are meant for detection (`to_ids`).
     #[serde(skip_serializing_if = "super::is_zero")]
     pub ids_attributes: u64,
-    /// `created`, `updated`, `unchanged`, `skipped` or `failed`.
+    /// `created`, `updated`, `unchanged`, `skipped` or `failed`; of one that was looked up `found`,
+    /// `skipped` or `failed`.
     #[schemars(with = "String")]
     pub verdict: VerdictKind,
     /// The rule that skipped it, or the reason why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where a value was looked up: true if this installation exported the event itself, so that
+    /// it is no answer.
+    #[serde(skip_serializing_if = "super::is_false")]
+    pub is_own: bool,
     /// Import only: its alert in TheHive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<String>,

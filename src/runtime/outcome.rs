@@ -43,6 +43,8 @@ pub fn build_report<W: Worker>(
         };
     }
 
+    withhold_artifacts(&mut artifacts, full, scrubber);
+    full.artifacts = artifacts.len() as u64;
     full.is_incomplete = !failures.is_empty();
     full.message = W::summarise(full);
     if full.is_incomplete {
@@ -51,7 +53,6 @@ pub fn build_report<W: Worker>(
         });
         full.message = format!("INCOMPLETE: {}. {failures}", full.message);
     }
-    withhold_artifacts(&mut artifacts, full, scrubber);
 
     Report::Success {
         taxonomies: to_values(&W::taxonomies(full)),

@@ -108,6 +108,7 @@ fn format_line(program: &str, full: &ReportBody, seconds: u64) -> String {
             (count.created, "created"),
             (count.updated, "updated"),
             (count.unchanged, "unchanged"),
+            (count.found, "found"),
             (count.skipped, "skipped"),
             (count.failed, "failed"),
         ];

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::detect;
 use super::equal::equality_key;
 use super::misp_types::{MispType, find_row};
 use super::networks::Network;
@@ -114,6 +115,12 @@ impl RelatedValues {
     pub fn search_patterns(&self) -> Vec<String> {
         self.network
             .map_or_else(Vec::new, |sought| sought.holder_patterns())
+    }
+
+    /// True if an observable is one of them.
+    pub fn is_observable(&self, data_type: &str, data: &str) -> bool {
+        let kind = detect::guess(data_type, data).kind;
+        self.compare_attribute(kind, data).is_some()
     }
 
     /// How an attribute of this MISP type and value is related, if it is; of several ways the

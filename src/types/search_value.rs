@@ -182,6 +182,17 @@ impl SearchValue {
         of_first.into_iter().chain(of_second).min()
     }
 
+    /// True if an observable is the value, in any way that MISP takes for it.
+    pub fn is_observable(&self, data_type: &str, data: &str) -> bool {
+        let row = find_row(detect::guess(data_type, data).kind);
+        let as_text = || {
+            (!self.is_number)
+                .then(|| self.compare_spelling(None, trim_pasted(data)))
+                .flatten()
+        };
+        self.compare_value(row, data).or_else(as_text).is_some()
+    }
+
     /// If this is one of the spellings, or would be, once MISP had stored it as a type that the
     /// observable stands for.
     fn compare_value(&self, row: Option<&'static MispType>, value: &str) -> Option<Likeness> {

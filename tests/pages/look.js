@@ -17,21 +17,21 @@ const TYPES = { ".css": "text/css", ".js": "text/javascript", ".html": "text/htm
 
 /** The states that the page can be in: a report of each has to be there, and no other. */
 const STATES = [
-  "click", "click-none", "dry-run", "empty", "failure", "hostile-click", "hostile-failure", "hostile-import", "hostile-report-only",
+  "click", "click-none", "click-related", "dry-run", "empty", "failure", "hostile-click", "hostile-failure", "hostile-import", "hostile-report-only",
   "huge", "import", "incomplete", "odd", "one", "report-only",
 ];
 
 const plain = (text) => String(text).replace(/\s+/g, " ").trim();
 
-const VERDICTS = ["created", "updated", "unchanged", "skipped", "failed"];
-const OF_A_LOOK_UP = { unchanged: "found", skipped: "hidden" };
+const VERDICTS = ["created", "updated", "unchanged", "found", "skipped", "failed"];
 const counted = (number, one, several) => `${number.toLocaleString("en")} ${number === 1 ? one : several}`;
 
 /** What the row of an event has to say, in the order in which it stands there. */
 function eventRow(event, part, full) {
   const would = full.dry_run && { created: "would create", updated: "would update" }[event.verdict];
-  const isRelated = event.verdict === "unchanged" && event.attributes === 0 && event.relations > 0;
-  const verdict = (part.look_up ? (isRelated ? "related" : OF_A_LOOK_UP[event.verdict]) : would) || event.verdict;
+  const isRelated = event.attributes === 0 && event.relations > 0;
+  const ofLookUp = { found: isRelated ? "related" : "found", skipped: event.is_own ? "own" : "hidden" }[event.verdict];
+  const verdict = (part.look_up ? ofLookUp : would) || event.verdict;
   const matches = (event.matches ?? []).flatMap((match) => [
     match.to_ids ? "IDS" : "no IDS", match.value, match.related, match.attribute, match.object_relation,
     match.sightings > 0 ? counted(match.sightings, "sighting", "sightings") : "", match.comment, ...(match.tags ?? []),
@@ -48,7 +48,7 @@ function eventRow(event, part, full) {
 
 /** The events of a part as the page sorts them: what failed first, what was left out last. */
 function inOrder(events) {
-  const rank = ["failed", "created", "updated", "unchanged", "skipped"];
+  const rank = ["failed", "created", "updated", "unchanged", "found", "skipped"];
   return [...events].sort((one, other) => rank.indexOf(one.verdict) - rank.indexOf(other.verdict));
 }
 
@@ -70,6 +70,8 @@ function expected({ report, artifact }) {
   some(full.is_report_only ? "report only: nothing was written" : full.dry_run ? "dry run: nothing was written" : "");
   some(...Object.entries(full.left_out ?? {}).map(([list, number]) => `${number.toLocaleString("en")} more ${list}`));
   some(counted(full.requests, "request in all", "requests in all"));
+  const [value, values] = full.value === undefined ? ["IOC", "IOCs"] : ["value that stands", "values that stand"];
+  some(full.artifacts > 0 ? counted(full.artifacts, value, values) : "");
   for (const part of full.connections) {
     rows.failure += (part.error ? 1 : 0) + (part.failures ?? []).length;
     if (part.kind === "server") links.push(part.url);
@@ -219,8 +221,7 @@ class Pages {
     if (JSON.stringify(shown) !== JSON.stringify(wanted)) {
       problem(`the chart says ${JSON.stringify(shown)}, and the ledger ${JSON.stringify(wanted)}`);
     }
-    const name = (verdict) => (verdict === "unchanged" && report.full.value !== undefined ? "found" : verdict);
-    const drawn = counts.map(([, count]) => VERDICTS.filter((verdict) => count[verdict] > 0).map((verdict) => [name(verdict), count[verdict]]));
+    const drawn = counts.map(([, count]) => VERDICTS.filter((verdict) => count[verdict] > 0).map((verdict) => [verdict, count[verdict]]));
     const seen = bars.map((bar) => bar.map(([classes, size]) => [classes.split(" ").find((one) => !one.startsWith("ng-")), size]));
     if (JSON.stringify(seen) !== JSON.stringify(drawn)) problem(`the bars are ${JSON.stringify(seen)}, and should be ${JSON.stringify(drawn)}`);
   }

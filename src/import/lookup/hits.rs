@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::misp::search::Hit;
+use crate::misp::search::{Hit, Surroundings};
+use crate::misp::server::beside::is_object_number;
 use crate::misp::wire::{Attribute, Event};
 use crate::report::ledger::{ItemKind, Verdict};
 use crate::report::{ConnectionReporter, Match};
@@ -64,9 +65,20 @@ pub struct HitCollector<'a> {
     /// Those of the events that have the value.
     known: usize,
     matches: usize,
+    /// What stands beside them, as far as it was read with them.
+    beside: Surroundings,
     beyond: u64,
     related_beyond: u64,
     is_flawed: bool,
+}
+
+/// What a search came upon.
+pub struct Found {
+    pub events: Events,
+    /// The heads of events that were read with their attributes.
+    pub heads: Vec<(Uuid, Event)>,
+    /// What stands beside the hits, as far as it was read with them.
+    pub beside: Surroundings,
 }
 
 impl<'a> HitCollector<'a> {
@@ -77,6 +89,7 @@ impl<'a> HitCollector<'a> {
             heads: Vec::new(),
             known: 0,
             matches: 0,
+            beside: Surroundings::default(),
             beyond: 0,
             related_beyond: 0,
             is_flawed: false,
@@ -113,6 +126,7 @@ impl<'a> HitCollector<'a> {
                     self.heads.push((event, *head));
                 }
             }
+            Hit::Beside(beside) => self.beside.append(beside),
             Hit::Unreadable { event, reason } => {
                 if let Some(known) = self.known_entry(&event) {
                     known.unreadable = Some(reason);
@@ -232,6 +246,7 @@ impl<'a> HitCollector<'a> {
             expiration: attribute.sightings.expiration_day(),
             comment: run.report_text(&attribute.comment),
             object_relation: run.report_text(&attribute.object_relation),
+            is_in_object: is_object_number(&attribute.object_id),
         }
     }
 
@@ -240,8 +255,8 @@ impl<'a> HitCollector<'a> {
         self.beyond > 0 || self.related_beyond > 0 || self.is_flawed
     }
 
-    /// The events, once the search is over, and the heads that came with them.
-    pub fn finish(self) -> (Events, Vec<(Uuid, Event)>) {
+    /// All of it, once the search is over.
+    pub fn finish(self) -> Found {
         if self.beyond > 0 {
             self.part.warn(format!(
                 "the value is in more than {MOST_EVENTS} events: {} attributes of further events \
@@ -258,6 +273,10 @@ impl<'a> HitCollector<'a> {
             ));
         }
 
-        (self.events, self.heads)
+        Found {
+            events: self.events,
+            heads: self.heads,
+            beside: self.beside,
+        }
     }
 }

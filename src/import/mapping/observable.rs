@@ -365,14 +365,19 @@ pub fn merge(first: &mut ObservableDraft, second: ObservableDraft) {
     }
 }
 
-/// An IOC as an artifact of the report.
-pub fn artifact(observable: &AlertObservable) -> Artifact {
+/// An observable as an artifact of the report. A tag by which TheHive 5 would import it without a
+/// click (`autoImport:true`, release notes of its 5.1) is left out: nobody in MISP decides that.
+pub fn artifact(observable: AlertObservable) -> Artifact {
+    let is_order = |tag: &str| tags::fold_name(tag).starts_with("autoimport");
+    let mut tags = observable.tags;
+    tags.retain(|tag| !is_order(tag));
+
     Artifact {
-        data_type: observable.data_type.clone(),
-        data: observable.data.clone(),
+        data_type: observable.data_type,
+        data: observable.data,
         tlp: observable.tlp.min(3),
-        tags: observable.tags.clone(),
-        message: observable.message.clone(),
+        tags,
+        message: observable.message,
     }
 }
 

@@ -10,10 +10,11 @@ use anyhow::{Result, bail};
 use uuid::Uuid;
 
 use super::{Feed, HASHES, is_missing, md5_hex, read_pieces};
+use crate::config::LookupArtifacts;
 use crate::http::ReadError;
 use crate::json::Element;
-use crate::misp::search::{Hit, SearchCoverage, Sought};
-use crate::misp::wire::{Attribute, EventPart};
+use crate::misp::search::{Hit, HitName, Neighbours, SearchCoverage, Sought, Surroundings};
+use crate::misp::wire::{Attribute, EventPart, Object, Sightings};
 use crate::misp::{IndexEntry, Window};
 use crate::text::format_count;
 
@@ -231,13 +232,18 @@ impl Reading<'_> {
             feed, sought, left, ..
         } = self;
         let (mut stopped, mut is_untouched, mut bad) = (None, true, 0);
+        let mut beside = EventBeside::default();
 
         let read = feed.read_event_file(event, spelled, |file| {
             bad = 0;
+            beside = EventBeside::new(event, sought);
             let mut counting = Counting { file, left };
 
             read_pieces(&mut counting, event, &mut |piece| {
-                for attribute in into_attributes(piece, &mut bad) {
+                beside.look_at(event, &piece, sought);
+                for mut attribute in into_attributes(piece, &mut bad) {
+                    // A feed carries none that could be relied on.
+                    attribute.sightings = Sightings::default();
                     let Some(hit) = Hit::from_attribute(*event, attribute, sought) else {
                         continue;
                     };
@@ -271,11 +277,13 @@ impl Reading<'_> {
             (Some(error), _) => Err(error),
             // Nothing in it has the value, so its head is not wanted.
             (None, Ok(_)) if is_untouched => Ok(Ok(())),
-            (None, Ok(head)) => on(Hit::Event {
-                event: *event,
-                head: Box::new(feed.compact_head(spelled, head)),
-            })
-            .map(Ok),
+            (None, Ok(head)) => {
+                on(Hit::Event {
+                    event: *event,
+                    head: Box::new(feed.compact_head(spelled, head)),
+                })?;
+                on(Hit::Beside(beside.finish())).map(Ok)
+            }
             (None, Err(error)) if is_untouched => Ok(Err(error)),
             (None, Err(error)) => on(Hit::Unreadable {
                 event: *event,
@@ -284,6 +292,77 @@ impl Reading<'_> {
             .map(Ok),
         }
     }
+}
+
+/// What stands beside the hits of an event, while its file is read: of every object with a hit, or
+/// of the event, of which it is not known before its end whether it has one.
+#[derive(Default)]
+struct EventBeside {
+    objects: Surroundings,
+    whole: Option<Neighbours>,
+    /// The first hit of the event.
+    hit: Option<HitName>,
+}
+
+impl EventBeside {
+    fn new(event: &Uuid, sought: &Sought<'_>) -> Self {
+        let whole = (sought.beside == LookupArtifacts::Event)
+            .then(|| Neighbours::new(*event, HitName::new("", "")));
+        Self {
+            whole,
+            ..Self::default()
+        }
+    }
+
+    fn look_at(&mut self, event: &Uuid, piece: &EventPart, sought: &Sought<'_>) {
+        match (piece, &mut self.whole) {
+            (EventPart::Report(_) | EventPart::Object(Element::Bad(_)), _) => {}
+            (EventPart::Attribute(row), Some(whole)) => {
+                whole.add(row, None);
+                self.note_hit(HitName::of_first(std::iter::once(&**row), sought));
+            }
+            (EventPart::Object(Element::Good(object)), Some(whole)) => {
+                whole.add_object(object);
+                self.note_hit(find_hit(object, sought));
+            }
+            (EventPart::Object(Element::Good(object)), None)
+                if sought.beside == LookupArtifacts::Object =>
+            {
+                if let Some(hit) = find_hit(object, sought) {
+                    let mut group = Neighbours::new(*event, hit);
+                    group.add_object(object);
+                    self.objects.add(group);
+                }
+            }
+            (EventPart::Object(_) | EventPart::Attribute(_), None) => {}
+        }
+    }
+
+    /// Keeps the first hit, and the first that has the value before any other.
+    fn note_hit(&mut self, hit: Option<HitName>) {
+        let is_better = |hit: &HitName| match &self.hit {
+            Some(known) => hit.is_exact && !known.is_exact,
+            None => true,
+        };
+        if let Some(hit) = hit.filter(is_better) {
+            self.hit = Some(hit);
+        }
+    }
+
+    fn finish(mut self) -> Surroundings {
+        if let (Some(mut whole), Some(hit)) = (self.whole, self.hit) {
+            whole.hit = hit;
+            self.objects.add(whole);
+        }
+        self.objects
+    }
+}
+
+fn find_hit(object: &Object, sought: &Sought<'_>) -> Option<HitName> {
+    let is_live = object.deleted != Some(true);
+    is_live
+        .then(|| HitName::of_first(object.attributes.iter(), sought))
+        .flatten()
 }
 
 /// A file whose bytes are counted.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::rest_search::{count_withheld, without_default_filters};
+use super::rest_search::{PageCounts, count_withheld, without_default_filters};
 use super::{ATTRIBUTE_ROWS, ROWS, Server, WITHOUT, for_each_row, read_list};
 use crate::http::{PageRequest, PagedList, RowOrder};
 use crate::json::{self, Element, JsonStream};
@@ -108,12 +108,12 @@ impl Server {
         list.for_each_page(
             |page| {
                 let mut keep = |row| Some(self.compact_event(row));
-                let (rows, counted) = self.fetch_page(PATH, &[], &body, page, &mut keep)?;
+                let (rows, counts) = self.fetch_page(PATH, &[], &body, page, &mut keep)?;
                 ensure!(
                     rows.iter().filter_map(event_number).is_sorted(),
                     "{line}: the server does not sort its events by number as it was asked to"
                 );
-                total.set(counted);
+                total.set(counts.counted);
                 Ok(rows)
             },
             |page| {
@@ -127,7 +127,7 @@ impl Server {
         )
     }
 
-    /// One page of a list, and how many rows there are in all, if the server says so.
+    /// One page of a list, and what its headers count.
     pub fn fetch_page<T: for<'de> Deserialize<'de>, K>(
         &self,
         path: &str,
@@ -135,14 +135,14 @@ impl Server {
         body: &Value,
         page: PageRequest,
         keep: &mut dyn FnMut(Element<T>) -> Option<K>,
-    ) -> Result<(Vec<K>, Option<usize>)> {
+    ) -> Result<(Vec<K>, PageCounts)> {
         let mut body = body.clone();
         json::set(&mut body, "limit", json!(page.limit));
         json::set(&mut body, "page", json!(page.number));
 
         self.post_query(path, &body, |answer| {
-            let total = answer.header("x-result-count").parse().ok();
-            Ok((read_list(answer, inside, page.limit, keep)?, total))
+            let counts = PageCounts::read(&answer);
+            Ok((read_list(answer, inside, page.limit, keep)?, counts))
         })
     }
 
@@ -333,9 +333,10 @@ impl Server {
         list.for_each_page(
             |page| {
                 let path = "attributes/restSearch";
-                let (rows, counted) =
+                let (rows, counts) =
                     self.fetch_page(path, ATTRIBUTE_ROWS, &body, page, &mut keep)?;
-                withheld.set(withheld.get() + count_withheld(counted, rows.len(), page));
+                let missing = count_withheld(counts.counted, rows.len(), page);
+                withheld.set(withheld.get() + missing);
                 Ok(rows)
             },
             |page| {

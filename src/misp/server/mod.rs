@@ -3,6 +3,7 @@
 //! them.
 
 pub mod account;
+pub mod beside;
 mod content;
 pub mod filter_names;
 mod list;

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::http::PageRequest;
+use crate::http::{PageRequest, Response};
 use crate::json;
 
 /// Every filter that keeps something out of a search of attributes, objects or events, or that adds
@@ -78,6 +78,35 @@ pub(super) fn without_default_filters(asked: Value) -> Value {
     body
 }
 
+/// What the headers of a page count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PageCounts {
+    /// Rows; of attributes see [`count_withheld`], of other lists all rows of all pages.
+    pub counted: Option<usize>,
+    /// Rows that were left out of the page, such as those that a proposal blocks
+    /// (`fixtures/wire/misp/455-ars-with-open-proposal-blocked.json`).
+    skipped: Option<usize>,
+}
+
+impl PageCounts {
+    pub fn read(answer: &Response) -> Self {
+        let number = |name| answer.header(name).parse().ok();
+        Self {
+            counted: number("x-result-count"),
+            skipped: number("x-skipped-elements-count"),
+        }
+    }
+
+    /// True if no page of attributes comes behind this one: MISP found fewer than were asked for,
+    /// and left none out (its `MispAttribute.php`, `__iteratedFetch`;
+    /// `fixtures/wire/misp/584-value-search-networks.json`). Where a header is missing, it is not
+    /// known.
+    pub fn is_end(self, rows: usize, page: PageRequest) -> bool {
+        let is_short = self.counted.is_some_and(|counted| counted < page.limit);
+        rows > 0 && is_short && self.skipped == Some(0)
+    }
+}
+
 /// How many rows of a page of attributes MISP's allowed list keeps out of it: they are counted in
 /// the header all the same (`fixtures/wire/misp/578-attributes-of-event-with-allowed-list.json`).
 /// The header counts one more than the rows of a full page, and 1 for an empty one
@@ -116,5 +145,29 @@ mod tests {
         assert_eq!(count_withheld(Some(51), 0, page), 50);
         assert_eq!(count_withheld(Some(1), 0, page), 0);
         assert_eq!(count_withheld(None, 2, page), 0);
+    }
+
+    #[test]
+    fn a_page_is_the_last_only_if_misp_says_that_it_found_no_more() {
+        let page = PageRequest {
+            limit: 50,
+            number: 1,
+        };
+        let is_end = |counted, skipped, rows| PageCounts { counted, skipped }.is_end(rows, page);
+        assert!(is_end(Some(3), Some(0), 3));
+        assert!(
+            is_end(Some(3), Some(0), 1),
+            "the allowed list keeps two out"
+        );
+        for (counted, skipped, rows) in [
+            (Some(51), Some(0), 50),
+            (Some(50), Some(0), 50),
+            (Some(3), Some(1), 2),
+            (Some(3), None, 3),
+            (None, Some(0), 3),
+            (Some(1), Some(0), 0),
+        ] {
+            assert!(!is_end(counted, skipped, rows), "{counted:?} {skipped:?}");
+        }
     }
 }

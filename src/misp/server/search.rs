@@ -128,8 +128,9 @@ impl Server {
         }))
     }
 
-    /// Pages until one is empty, or so many are read: a page may be short for reasons of its own,
-    /// and the count in its header is no total (`fixtures/wire/misp/212-ars-page1.json`).
+    /// Pages until one is empty, or the last by what MISP counts, or so many are read: a page may be
+    /// short for reasons of its own, and the count in its header is no total
+    /// (`fixtures/wire/misp/212-ars-page1.json`).
     fn search_pages(
         &self,
         asked: &[String],
@@ -155,19 +156,22 @@ impl Server {
         };
 
         let (mut rows, withheld, mut pages) = (Rows::default(), Cell::new(0), 0);
+        let is_end = Cell::new(false);
         list.for_each_page(
             |page| {
-                let (rows, counted) =
+                let (rows, counts) =
                     self.fetch_page(PATH, ATTRIBUTE_ROWS, &body, page, &mut keep)?;
-                withheld.set(withheld.get() + count_withheld(counted, rows.len(), page));
+                let missing = count_withheld(counts.counted, rows.len(), page);
+                withheld.set(withheld.get() + missing);
+                is_end.set(counts.is_end(rows.len(), page));
                 Ok(rows)
             },
             |page| {
                 rows.came += page.rows.len();
                 pages += 1;
                 page.rows.into_iter().try_for_each(&mut *on)?;
-                rows.is_cut = pages >= most_pages;
-                Ok(rows.is_cut)
+                rows.is_cut = pages >= most_pages && !is_end.get();
+                Ok(rows.is_cut || is_end.get())
             },
         )?;
         rows.withheld = withheld.get();

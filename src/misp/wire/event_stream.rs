@@ -153,6 +153,37 @@ pub fn read_events(
     Ok(())
 }
 
+/// Reads several objects with their attributes, as `objects/restSearch` answers
+/// (`fixtures/wire/misp/597-objects-restsearch-by-attributes.json`):
+/// `{"response":[{"Object":{…}},…]}`.
+///
+/// # Errors
+/// That the answer is no list of objects, or breaks off; or the handler's own error.
+pub fn read_objects(
+    source: &mut JsonStream<'_>,
+    on: &mut dyn FnMut(Element<Object>) -> Result<()>,
+) -> Result<()> {
+    source.check_encoding()?;
+    let mut has_list = false;
+    source.visit_fields(&mut |key, source| {
+        if key != "response" {
+            return source.skip_value();
+        }
+        has_list = true;
+        source.visit_items(&mut |source| {
+            source.visit_fields(&mut |key, source| match key {
+                "Object" => on(read_object(source)?),
+                _ => source.skip_value(),
+            })
+        })
+    })?;
+    ensure!(
+        has_list,
+        "the answer is no list of objects: this is no MISP"
+    );
+    Ok(())
+}
+
 fn read_event_value(
     source: &mut JsonStream<'_>,
     asked: &Uuid,

@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use crate::json::{self, Element};
 use crate::time;
-pub use event_stream::{EventPart, ListedPart, read_event, read_events, read_manifest};
+pub use event_stream::{
+    EventPart, ListedPart, read_event, read_events, read_manifest, read_objects,
+};
 
 /// The source that our sightings name.
 pub const SOURCE: &str = "cortex-misp";

@@ -125,7 +125,12 @@ const GROUPS: [(&str, &[&str]); 9] = [
     ),
     (
         "Look-ups",
-        &["lookup_related", "look_up_seconds", "click_imports"],
+        &[
+            "lookup_related",
+            "lookup_artifacts",
+            "look_up_seconds",
+            "click_imports",
+        ],
     ),
     (
         "What a report offers, and who may command",

@@ -34,7 +34,7 @@ fn a_feeds_event_that_only_carries_our_mark_is_found_by_a_look_up() {
         (1, &json!("hidden as ours")),
         "{report:#}"
     );
-    assert_eq!(events[0]["verdict"], "unchanged");
+    assert_eq!(events[0]["verdict"], "found");
     assert!(warnings(&report).contains(
         "carries the mark of this installation's exports, but is by organisation \\\"Partner\\\""
     ));
@@ -67,7 +67,7 @@ fn a_look_up_hides_nothing_of_a_feed_by_a_creator_that_anybody_can_name() {
     let report = report("job-look.json", folder.path());
     assert_eq!(
         verdicts(&report),
-        [("hidden as ours".to_owned(), "unchanged".to_owned())],
+        [("hidden as ours".to_owned(), "found".to_owned())],
         "{report:#}"
     );
 }
@@ -154,7 +154,7 @@ fn on_a_server_the_creator_counts_beside_the_mark() {
     );
     let report = Program::Import.report(&job(&misp, ("domain", "known.example"), None));
     assert!(
-        verdicts(&report).contains(&("event 2".into(), "unchanged".into())),
+        verdicts(&report).contains(&("event 2".into(), "found".into())),
         "{report:#}"
     );
 }
@@ -194,7 +194,7 @@ fn with_a_secret_our_own_that_came_back_is_known_and_a_uuid_that_was_copied_is_n
     assert!(
         verdicts(&report)
             .iter()
-            .all(|(_, verdict)| verdict == "unchanged"),
+            .all(|(_, verdict)| verdict == "found"),
         "a look-up hides neither: {report:#}"
     );
     // Without the secret nobody can make such a mark.
@@ -255,7 +255,7 @@ fn an_upload_in_our_name_is_hidden_from_no_import_and_no_look_up() {
     );
     let report = Program::Import.report(&job(&misp, ("domain", "known.example"), None));
     assert!(
-        verdicts(&report).contains(&("event 2".into(), "unchanged".into())),
+        verdicts(&report).contains(&("event 2".into(), "found".into())),
         "{report:#}"
     );
 }

@@ -83,12 +83,12 @@ fn a_file_is_found_by_each_of_its_hashes() {
         );
         let shown = &full(&report)["connections"][0]["events"][0]["matches"][0];
         assert_eq!(shown["value"], value);
-        // One search for all hashes, and its empty second page.
+        // One search for all hashes.
         let requests = misp.requests();
         let searches = requests
             .iter()
             .filter(|ask| ask.path == "/attributes/restSearch");
-        assert_eq!(searches.count(), 2);
+        assert_eq!(searches.count(), 1);
     }
 }
 

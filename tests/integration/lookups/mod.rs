@@ -4,4 +4,5 @@ pub(crate) mod clicks;
 pub(crate) mod files;
 pub(crate) mod jobs_of_cortex;
 pub(crate) mod look_up_seconds;
+pub(crate) mod lookup_artifacts;
 pub(crate) mod lookup_related;

@@ -447,7 +447,7 @@ fn what_was_pasted_around_a_value_is_taken_off_on_export_and_look_up_alike() {
         job["config"]["loop_guard"] = json!(false);
         let report = Program::Import.report(&job);
         assert_eq!(
-            counts(full(&report), "events")["unchanged"],
+            counts(full(&report), "events")["found"],
             1,
             "{observable}: {report:#}"
         );

@@ -69,7 +69,12 @@ impl Office {
     }
 
     fn show(&self, state: &str, job: &Value) -> Value {
-        let replaced = [
+        keep(state, Program::Import, job, &self.replaced())
+    }
+
+    /// What changes from run to run, and by what it is replaced.
+    fn replaced(&self) -> [(String, &'static str); 4] {
+        [
             (self.misp_front.url(), "https://misp.example.org"),
             (self.thehive_front.url(), "https://thehive.example.org"),
             (
@@ -77,8 +82,7 @@ impl Office {
                 "https://misp-of-last-year.example.org",
             ),
             (PARTNERS.to_owned(), "/srv/feeds/partners"),
-        ];
-        keep(state, Program::Import, job, &replaced)
+        ]
     }
 }
 
@@ -237,7 +241,7 @@ fn a_click() {
     let report = desk.show("click", &click(&desk, "203.0.113.99"));
     assert_eq!(
         counts(full(&report), "events"),
-        of([("fetched", 4), ("unchanged", 3), ("skipped", 1)]),
+        of([("fetched", 4), ("found", 3), ("skipped", 1)]),
         "{report:#}"
     );
     assert_eq!(report["summary"]["taxonomies"][0]["level"], "malicious");
@@ -249,6 +253,87 @@ fn a_click() {
             .iter()
             .any(|one| one["sightings"] == 4 && one["tags"].to_string().contains("admiralty"))
     );
+}
+
+/// A name that one event knows, of which two know the parent, and that this installation exported too.
+fn neighbours() -> misp::World {
+    let mut world = believable();
+    let name = "cdn.free-design-suite.example";
+    let own = cortex_misp::ids::Ids::new("thehive.example.org", None).event_uuid("~42", "");
+    let [object, first, second, third, exported] = std::array::from_fn(|_| world.next_id());
+    let clear = world.attached("tlp:clear");
+    let event = world.event_mut("1200").unwrap();
+    let inside = |id, kind: &str, value: &str| misp::Attribute {
+        object,
+        object_relation: Some(kind.to_owned()),
+        to_ids: true,
+        ..attribute(id, kind, value)
+    };
+    event.attributes.extend([
+        inside(first, "hostname", name),
+        inside(second, "ip-dst", "198.51.100.99"),
+        inside(
+            third,
+            "url",
+            "https://cdn.free-design-suite.example/setup.exe",
+        ),
+    ]);
+    event.attribute_count += 3;
+    event.objects.push(misp::Object {
+        id: object,
+        uuid: "8c1f0d52-4b0e-4c3a-9a55-000000000042".to_owned(),
+        name: "domain-ip".to_owned(),
+        distribution: 5,
+        ..misp::Object::default()
+    });
+    let exported = misp::Event {
+        id: 1_260,
+        uuid: own.to_string(),
+        orgc: 1,
+        info: "Cracked software at the agency".to_owned(),
+        tags: vec![clear],
+        attributes: vec![attribute(exported, "hostname", name)],
+        objects: Vec::new(),
+        attribute_count: 1,
+        ..world.event("1249").unwrap().clone()
+    };
+    world.events.push(exported);
+    world
+}
+
+#[test]
+fn a_click_on_what_has_neighbours() {
+    let desk = Office::single(neighbours()).with(json!({"instance": "thehive.example.org"}));
+    let mut job = click(&desk, "cdn.free-design-suite.example");
+    job["dataType"] = json!("hostname");
+    let report = desk.show("click-related", &job);
+    assert_eq!(
+        message(&report),
+        "1 event knows cdn.free-design-suite.example on 1 connection (1 with an IDS attribute); 1 export of this installation has it; related: 1 event (1 with an IDS attribute): parent domain free-design-suite.example; 2 values beside it in the report's observables"
+    );
+    let verdicts = full(&report)["connections"][0]["events"]
+        .as_array()
+        .unwrap();
+    let verdicts: Vec<_> = verdicts.iter().map(|line| &line["verdict"]).collect();
+    assert_eq!(verdicts, ["found", "found", "skipped"], "{report:#}");
+    let text = keep_text(
+        "look-up",
+        Program::Import,
+        "misp-import --pretty < click.json",
+        &job,
+        &desk.replaced(),
+    );
+    for words in [
+        "found     event",
+        "related   event",
+        "own       event",
+        "0 matches  1 related",
+        "[parent domain free-design-suite.example]",
+        "found 1   hidden 1   failed 0",
+        "2 values beside it can be imported",
+    ] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
 }
 
 #[test]

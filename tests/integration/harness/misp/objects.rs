@@ -223,8 +223,19 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
         .filter(|event| world.sees(&ask.user, event) && event_wanted(world, event, filters));
     let pairs = events.flat_map(|event| event.objects.iter().map(move |object| (event, object)));
     let pairs = pairs.filter(|(event, object)| world.sees_object(&ask.user, event, object));
-    let wanted = |(_, object): &(&Event, &Object)| {
-        passes("object_name", &[&object.name]) && passes("uuid", &[&object.uuid])
+    // The uuid of an attribute in it, or of its event, and never its own: recorded as
+    // `597-objects-restsearch-by-attributes` and `598-objects-restsearch-by-object`.
+    let has_uuid = |event: &Event, object: &Object| {
+        let attributes = event.attributes.iter();
+        let inside = attributes.filter(|attribute| attribute.object == object.id);
+        let uuids = inside.map(|attribute| attribute.uuid.as_str());
+        passes(
+            "uuid",
+            &uuids.chain([event.uuid.as_str()]).collect::<Vec<_>>(),
+        )
+    };
+    let wanted = |(event, object): &(&Event, &Object)| {
+        passes("object_name", &[&object.name]) && has_uuid(event, object)
     };
     let rows = filter::page(
         pairs.filter(wanted).collect(),
@@ -247,9 +258,11 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
 fn show(world: &World, event: &Event, object: &Object, metadata: bool) -> Value {
     let mut out = render::object(event, object);
     if !metadata {
-        let attributes = event
-            .live()
-            .filter(|attribute| attribute.object == object.id);
+        // The allowed list counts here too: recorded as
+        // `601-objects-restsearch-by-attributes-with-allowed-list`.
+        let attributes = event.live().filter(|attribute| {
+            attribute.object == object.id && !world.is_allowed(&attribute.value)
+        });
         out["Attribute"] = attributes
             .map(|attribute| {
                 let mut row = render::attribute_stored(event, attribute);

@@ -1,7 +1,7 @@
 //! What the world held before the exchanges of the second recording.
 
 use super::seeds::partner_event;
-use crate::misp::{Attribute, Event, World};
+use crate::misp::{Attached, Attribute, Event, Object, World};
 
 const STAMP: i64 = 1_796_005_680;
 
@@ -288,4 +288,57 @@ pub(super) fn event_1972(world: &mut World) {
     event.creator = "admin@admin.test".into();
     (event.attributes[0].to_ids, event.attributes[0].deleted) = (false, true);
     event.attribute_count = 1;
+}
+
+/// An event with a loose attribute, an object of which one attribute is deleted, and one that only its own organisation sees.
+pub(super) fn event_2910(world: &mut World) {
+    let uuid = |number: u64| format!("6c1e5b5c-5970-5000-8000-{number:012}");
+    event(world, 2910, &uuid(0), "what stands beside a hit");
+    let green = Attached {
+        id: 1108,
+        ..world.attached("tlp:green")
+    };
+    let rows = [
+        (1, 0, "domain", "", "loose-597.example"),
+        (11, 4_324, "filename", "filename", "beside-597.exe"),
+        (12, 4_324, "md5", "md5", "0cc175b9c0f1b6a831c399e269772661"),
+        (13, 4_324, "text", "state", "gone-597"),
+        (21, 4_325, "filename", "filename", "hidden-597.exe"),
+        (22, 4_325, "md5", "md5", "92eb5ffee6ae2fec3ad71c777531578f"),
+    ];
+    let ids = [1, 11, 13, 12, 21, 22].into_iter().zip(1_550_571..);
+    for (number, object, kind, relation, value) in rows {
+        let id = ids.clone().find(|(known, _)| *known == number);
+        let id = id.expect("one of the rows").1;
+        attribute(world, id, &uuid(number), kind, value);
+        let event = world.events.last_mut().expect("just seeded");
+        let added = event.attributes.last_mut().expect("just seeded");
+        added.timestamp = 1_796_093_698;
+        added.category = "Payload delivery".into();
+        added.object = object;
+        added.object_relation = Some(relation.to_owned()).filter(|one| !one.is_empty());
+        added.deleted = number == 13;
+        added.tags.extend((number == 12).then(|| green.clone()));
+    }
+    let event = world.events.last_mut().expect("just seeded");
+    (event.org, event.orgc, event.distribution) = (1, 1, 1);
+    event.objects = [(4_324, 10, 5), (4_325, 20, 0)]
+        .map(|(id, number, distribution)| Object {
+            id,
+            uuid: uuid(number),
+            name: "file".into(),
+            meta_category: "file".into(),
+            description: "File object describing a file with meta-information".into(),
+            template_uuid: "688c46fb-5edb-40a3-8273-1af7923e2215".into(),
+            template_version: "24".into(),
+            timestamp: 1_796_093_698,
+            distribution,
+            ..Object::default()
+        })
+        .into();
+}
+
+pub(super) fn event_2910_with_allowed_list(world: &mut World) {
+    event_2910(world);
+    world.allowed_list.push("beside-597".into());
 }

@@ -2,8 +2,8 @@
 
 use super::later_seeds::{
     allowed_list, default_filter, default_tags, event_382, event_383, event_1972, event_2903,
-    import_rules, no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
-    published_event, three_events,
+    event_2910, event_2910_with_allowed_list, import_rules, no_defaults, open_proposal,
+    open_proposal_that_blocks, partner_event_with_rules, published_event, three_events,
 };
 use super::seeds::{
     equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute,
@@ -700,4 +700,12 @@ pub(super) const ROWS: &[Row] = &[
             "594-sighting-expiration-replaces",
         ],
     },
+    seeded("597-objects-restsearch-by-attributes", event_2910),
+    seeded("598-objects-restsearch-by-object", event_2910),
+    seeded("599-objects-restsearch-by-attributes-hidden", event_2910),
+    seeded("600-objects-restsearch-by-attributes-metadata", event_2910),
+    seeded(
+        "601-objects-restsearch-by-attributes-with-allowed-list",
+        event_2910_with_allowed_list,
+    ),
 ];

@@ -274,7 +274,7 @@ fn sightings_are_counted_however_many_and_a_bad_hit_stops_no_look_up() {
     );
     assert_eq!(
         counts(full(&report), "attributes"),
-        of([("fetched", 6), ("unchanged", 1), ("failed", 5)])
+        of([("fetched", 6), ("found", 1), ("failed", 5)])
     );
     assert!(
         full(&report)["message"]
@@ -299,7 +299,7 @@ fn a_bad_row_of_one_event_hides_no_other_from_a_look_up() {
     let report = Program::Import.report(&job(&misp, "domain", "host-1.example", &json!({})));
     assert_eq!(
         counts(full(&report), "events"),
-        of([("fetched", 2), ("unchanged", 1), ("failed", 1)]),
+        of([("fetched", 2), ("found", 1), ("failed", 1)]),
         "{report:#}"
     );
 }

@@ -110,7 +110,7 @@ fn a_feed_is_searched_through_its_hashes() {
         let number = expected.len() as u64;
         assert_eq!(
             counts(full(&report), "attributes")
-                .get("unchanged")
+                .get("found")
                 .copied()
                 .unwrap_or(0),
             number
@@ -146,7 +146,7 @@ fn filters_hide_the_events_of_a_feed_too() {
     );
     assert_eq!(
         counts(full(&report), "attributes"),
-        of([("fetched", 3), ("unchanged", 2), ("skipped", 1)])
+        of([("fetched", 3), ("found", 2), ("skipped", 1)])
     );
 }
 
@@ -294,11 +294,11 @@ fn events_that_cannot_be_read_fail_by_themselves_and_the_others_of_the_manifest_
     let report = click(folder.path(), "domain", "evil.example", &json!({}));
     assert_eq!(
         counts(full(&report), "events"),
-        of([("fetched", 5), ("unchanged", 3), ("failed", 2)])
+        of([("fetched", 5), ("found", 3), ("failed", 2)])
     );
     assert_eq!(
         counts(full(&report), "attributes"),
-        of([("fetched", 5), ("unchanged", 4), ("failed", 1)])
+        of([("fetched", 5), ("found", 4), ("failed", 1)])
     );
     assert!(
         message(&report).starts_with("INCOMPLETE: 3 events know evil.example"),
@@ -327,7 +327,7 @@ fn every_connection_tells_what_it_knows() {
     );
     assert_eq!(taxonomies(&report), [taxonomy("malicious", "Events", "3")]);
     let known =
-        |part: usize| full(&report)["connections"][part]["ledger"]["events"]["unchanged"].clone();
+        |part: usize| full(&report)["connections"][part]["ledger"]["events"]["found"].clone();
     assert_eq!([known(0), known(1)], [1, 2]);
 
     let mut narrowed = job(misp.url());

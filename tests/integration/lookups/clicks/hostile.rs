@@ -69,11 +69,11 @@ fn garbage_between_hits_is_counted_and_stops_nothing() {
     let report = look_up(&misp, "ip", "203.0.113.77", &json!({}));
     assert_eq!(
         counts(full(&report), "events"),
-        of([("fetched", 1), ("unchanged", 1)])
+        of([("fetched", 1), ("found", 1)])
     );
     let attributes = &full(&report)["ledger"]["attributes"];
     assert_eq!(
-        (&attributes["unchanged"], &attributes["failed"]),
+        (&attributes["found"], &attributes["failed"]),
         (&json!(1), &json!(7))
     );
     assert!(
