@@ -209,8 +209,16 @@ impl Server {
             attributes,
             objects: HashMap::new(),
             open_objects: HashSet::new(),
+            reports: Vec::new(),
             unreadable,
         };
+        if look.reports {
+            let keep = &mut content.reports;
+            self.for_each_report(&content.event, "/context:all", &mut |report| match report {
+                Some(report) => keep.extend(report.into_option()),
+                None => keep.clear(),
+            })?;
+        }
 
         let is_in_object = |one: &Attribute| !["", "0"].contains(&one.object_id.as_str());
         if content.attributes.iter().any(is_in_object) {

@@ -171,6 +171,7 @@ fn act(world: &mut World, ask: &Ask) -> Reply {
         ("attributes", "restore") => attributes::restore(world, ask),
         ("attributes", "download") => reports::download(world, ask),
         ("eventreports", "" | "index") => reports::index(world, ask),
+        ("galaxies", "view") => reports::galaxy(world, ask),
         ("shadow_attributes", "" | "index") => proposals::index(world, ask),
         ("shadow_attributes", "add") => proposals::add(world, ask),
         ("shadow_attributes", "edit") => proposals::edit(world, ask),

@@ -1,9 +1,9 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::later_seeds::{
-    allowed_list, default_filter, default_tags, event_382, event_383, event_1972, import_rules,
-    no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
-    published_event, three_events,
+    allowed_list, default_filter, default_tags, event_382, event_383, event_1972, event_2933,
+    event_2933_reported, import_rules, no_defaults, open_proposal, open_proposal_that_blocks,
+    partner_event_with_rules, published_event, three_events,
 };
 use super::seeds::{
     equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute,
@@ -679,4 +679,13 @@ pub(super) const ROWS: &[Row] = &[
     seeded("583-events-restsearch-published-false", published_event),
     seeded("590-events-restsearch-with-deleted", event_1972),
     seeded("591-view-event-with-deleted", event_1972),
+    seeded("608-edit-adds-a-report", event_2933),
+    Row {
+        seed: event_2933,
+        ..after("609-edit-changes-a-report", &["608-edit-adds-a-report"])
+    },
+    row("610-galaxies-view-attack-pattern"),
+    row("611-galaxies-view-unknown"),
+    seeded("612-view-event-with-deleted-report", event_2933_reported),
+    seeded("613-edit-report-with-emoji", event_2933),
 ];
