@@ -98,8 +98,8 @@ fn render(description: &str) -> (ReportText, Option<String>) {
             "has characters that MISP cannot store, which are replaced".to_owned(),
         ),
     ];
-    let changes: Vec<_> = changes.into_iter().filter(|(holds, _)| *holds).collect();
-    let changes: Vec<_> = changes.into_iter().map(|(_, what)| what).collect();
+    let changes = changes.into_iter().filter(|(holds, _)| *holds);
+    let changes: Vec<_> = changes.map(|(_, what)| what).collect();
     let remark = format!(
         "the case's description {} in the event's report",
         changes.join(", and ")

@@ -255,10 +255,10 @@ impl TheHive {
             "this TheHive is older than 5.5, which has them first"
         );
         let path = format!("api/v1/case/{case}/link/external/add");
-        let added = self
-            .client
-            .post(&path, &json!({"type": kind, "url": address}));
-        added.map(drop).map_err(explain_failure)
+        let link = json!({"type": kind, "url": address});
+        self.client
+            .post_change(&path, &link)
+            .map_err(explain_failure)
     }
 
     /// True if a case is there and the user may see it. For one that is not, both versions answer

@@ -121,6 +121,15 @@ fn without_the_option_nothing_is_asked() {
 }
 
 #[test]
+fn a_technique_that_is_excluded_stays_here() {
+    let mut desk = desk(World::five(), &["T1566", "T1566.001"]);
+    desk.set(&json!({"exclude_export_tags": ["MISP-galaxy:*T1566.*"]}));
+    desk.run();
+    assert_eq!(techniques(&desk), [PHISHING]);
+    desk.runs_empty();
+}
+
+#[test]
 fn a_dry_run_says_what_a_run_does() {
     let mut desk = desk(World::five(), &["T1566", "T9999"]);
     desk.set(&json!({"dry_run": true}));

@@ -54,7 +54,7 @@ const KNOWN: [&str; 6] = [
 ];
 
 /// What only reads, by the beginning of its path.
-const READS: [&str; 19] = [
+const READS: [&str; 20] = [
     "/servers/getVersion",
     "/attributes/describeTypes",
     "/events/index",
@@ -63,6 +63,7 @@ const READS: [&str; 19] = [
     "/attributes/restSearch",
     "/objects/restSearch",
     "/eventReports/index",
+    "/galaxies/view",
     "/attributes/download",
     "/events/view",
     "/users/view",

@@ -45,7 +45,10 @@ pub(super) fn of(world: &World, parents: &[&str]) -> Vec<Value> {
         .filter(|(of, _)| parents.contains(&of.as_str()));
     let shown = of_them.map(|(_, procedure)| {
         let mut procedure = procedure.clone();
-        if world.version == Version::Five && procedure["patternName"].is_null() {
+        if world.version == Version::Five
+            && procedure.is_object()
+            && procedure["patternName"].is_null()
+        {
             procedure["patternName"] =
                 name(procedure["patternId"].as_str().unwrap_or_default()).into();
         }
