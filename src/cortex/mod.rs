@@ -6,4 +6,5 @@ pub mod job;
 pub mod manifest;
 pub mod markdown;
 pub mod pretty;
+pub mod report_text;
 pub mod server;

@@ -228,7 +228,7 @@ fn render_event(event: &Event, is_look_up: bool) -> String {
         0 => attributes,
         number => format!("{attributes}{number} related  "),
     };
-    // A look-up counts as unchanged what has the value, and as skipped what a filter hides.
+    // What a filter hides of a look-up counts as skipped.
     let verdict = match event.verdict.as_str() {
         "found" if is_related => "related",
         "skipped" if event.is_own => "own",

@@ -12,8 +12,8 @@ use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, truncate_text};
 use crate::text::join_first;
-use crate::thehive::TheHive;
 use crate::thehive::wire::{Observable, member};
+use crate::thehive::{CaseProcedure, TheHive};
 use crate::time;
 
 /// A case, as far as an event needs it.
@@ -25,6 +25,8 @@ pub struct Case {
     pub number: String,
     /// Its title.
     pub title: String,
+    /// Its description; none if that holds a secret of ours.
+    pub description: Option<String>,
     /// When it was created, in milliseconds as TheHive writes it; empty if it does not say.
     pub created: String,
     /// When it began, in seconds since 1970.
@@ -73,6 +75,10 @@ pub struct ExportInput {
     /// The event that the case's one alert was made of, and the connection that the alert names,
     /// once it is known.
     pub origin: OnceLock<Option<(String, Uuid)>>,
+    /// The case's procedures, as far as they were asked for and read.
+    pub procedures: Option<Vec<CaseProcedure>>,
+    /// What TheHive says of the case's links, if it was asked.
+    pub links: Option<Value>,
     /// What the reader should know.
     pub warnings: Vec<String>,
 }
@@ -165,6 +171,18 @@ impl ExportInput {
             ));
         }
 
+        let description = &mut self.case.description;
+        *description = description
+            .take()
+            .filter(|text| !scrubber.has_secret_in(text));
+        if let Some(procedures) = &mut self.procedures {
+            procedures.retain(|one| {
+                ![&one.number, &one.name]
+                    .into_iter()
+                    .any(|text| scrubber.has_secret_in(text))
+            });
+        }
+
         for read in &mut self.observables {
             let is_secret = read
                 .as_ref()
@@ -222,6 +240,8 @@ impl ExportInput {
             is_case: true,
             is_owner,
             origin: OnceLock::new(),
+            procedures: None,
+            links: None,
             warnings,
         })
     }
@@ -389,6 +409,7 @@ fn parse_case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<
         id: read_id(data)?,
         number: text(&["number", "caseId"]),
         title: text(&["title"]).trim().to_owned(),
+        description: Some(text(&["description"])),
         created: created_millis(data),
         start,
         severity: number(&["severity"]).unwrap_or(2),

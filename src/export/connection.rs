@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::ConnectionConfig;
 use super::case::ExportInput;
+use super::case_report::{self, ReportText};
 use super::event_report::count_live;
 use super::mapping::{self, Decision, MappedEvent, MappingContext};
-use super::options::Settings;
+use super::options::{ReportSource, Settings};
 use super::plan::Plan;
 use super::reconcile::{EventResult, Reconciler};
 use super::reporting::ReportData;
@@ -214,6 +215,7 @@ impl ConnectionExport<'_> {
             export.add_sightings(misp, &done);
             let hits = export.check_warninglists(misp, &done);
             export.count_proposals(misp, &done);
+            export.add_external_link(done.event.as_ref());
             export.write_report(&done.to_report_data(), &hits);
         });
 
@@ -231,7 +233,31 @@ impl ConnectionExport<'_> {
             link: self.case_link(),
         };
 
-        mapping::build_event(self.input, self.decided, event, &context)
+        let mut mapped = mapping::build_event(self.input, self.decided, event, &context);
+        self.add_report(&mut mapped);
+        mapped
+    }
+
+    /// The report that the event should have: with a whole case, which it is about.
+    fn add_report(&self, mapped: &mut MappedEvent) {
+        let (ids, case) = (self.job.ids, &self.input.case);
+        let (report, remark) = case_report::draft(&mapped.wanted.uuid, case, ids, self.settings);
+        mapped.wanted.report = report;
+        if self.is_guest || !self.input.is_case || mapped.wanted.only_tightens {
+            mapped.wanted.report.text = ReportText::NotWanted;
+        } else {
+            mapped.warnings.extend(remark);
+        }
+    }
+
+    /// What a look at the case's events is for. Which reports an event has matters only where one
+    /// is written, or has to become stricter.
+    pub fn content_options(&self) -> ContentOptions {
+        ContentOptions {
+            sightings: self.settings.export_sightings,
+            reports: self.settings.export_report != ReportSource::Off
+                || self.input.case.tlp.forbids_sharing(),
+        }
     }
 
     /// The uuids that the case's event can have here by these ids, in their order. Events of a
@@ -389,9 +415,7 @@ impl ConnectionExport<'_> {
         if self.is_public() {
             self.part.warn("readable by everyone who pulls this feed");
         }
-        let look = ContentOptions {
-            sightings: self.settings.export_sightings,
-        };
+        let look = self.content_options();
         let uuid = mapped.wanted.uuid;
         let read = |there: FoundEvent| match there.content {
             Some(content) => Ok(content),
@@ -401,6 +425,7 @@ impl ConnectionExport<'_> {
         for why in held.iter().flat_map(|held| &held.unreadable) {
             self.part.warn(format!("{why}: it counts as not there"));
         }
+        self.add_procedures(misp, &mut mapped.wanted, held.as_ref());
         let mut first = self.adopt_other_side(mapped.wanted, held.as_ref());
         mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);
         self.note_former(held.as_ref(), &mut mapped.wanted, &mut first);

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::case_report;
 use super::draft::EventDraft;
 use super::plan::{Action, DiffContext, Planned, Subject};
 use super::retraction::{is_retracted, strip_mark, was_quiet_when_deleted};
@@ -567,9 +568,15 @@ pub fn event_patch(
     rules: &DiffContext<'_>,
 ) -> (EventPatch, Vec<String>) {
     let event = &held.event;
-    // Nothing of such a case goes into a feed, not even its title.
+    let report = case_report::compare(&wanted.report, wanted.tlp, &held.reports, rules.is_public);
+    // Nothing of such a case goes into a feed, not even its title; the report of it leaves.
     if rules.is_public && wanted.tlp.forbids_sharing() {
-        return (EventPatch::default(), Vec::new());
+        let patch = EventPatch {
+            is_reason: report.is_reason,
+            report: report.change,
+            ..EventPatch::default()
+        };
+        return (patch, Vec::new());
     }
 
     let is_ours = !wanted.only_tightens && !wanted.is_guest;
@@ -585,12 +592,14 @@ pub fn event_patch(
         threat_level: (higher && is_ours).then_some(wanted.threat_level),
         analysis: (further && wanted.analysis > 0 && is_ours).then_some(wanted.analysis),
         close: wanted.tlp.forbids_sharing() && event.distribution != Some(0),
+        report: report.change,
         ..EventPatch::default()
     };
 
     let tags = HeldTags::new(event.tags_with_local_flag());
     let (is_tlp_set, mut remarks) = patch_event_tags(wanted, &tags, rules.tags, &mut patch);
-    patch.is_reason = is_tlp_set || patch.close;
+    patch.is_reason = is_tlp_set || patch.close || report.is_reason;
+    remarks.extend(report.remark);
     remarks.extend(describe_left_as_is(wanted, event, &tags, rules));
 
     (patch, remarks)

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::case_report::{ReportDraft, ReportText};
 use crate::ids::Ids;
 use crate::markings::{Pap, Tlp};
 use crate::misp::EventContent;
@@ -38,6 +39,8 @@ pub struct EventDraft {
     pub pap: Option<Pap>,
     /// Further tags of the case.
     pub tags: Vec<String>,
+    /// The report of it.
+    pub report: ReportDraft,
     /// Who is named as creator in a feed: `{"name", "uuid"}`. A server knows that by the key.
     pub organisation: Value,
     /// The `file` objects, each computed from the event and the file's hash; their attributes stand
@@ -115,6 +118,7 @@ impl EventDraft {
     pub fn limit_to_tightening(&mut self) {
         self.only_tightens = true;
         self.tags.clear();
+        self.report.text = ReportText::NotWanted;
         self.drafts_mut().for_each(|draft| draft.tags.clear());
     }
 

@@ -176,7 +176,8 @@ impl ConnectionExport<'_> {
         let (plan, verdict) = done;
         let changed_fields = plan.head.changed_fields();
         let extends = wanted.extends.map(|uuid| format!("extends event {uuid}"));
-        let changes = (!changed_fields.is_empty()).then(|| format!("changes: {changed_fields}"));
+        let verb = if plan.create { "with a" } else { "changes:" };
+        let changes = (!changed_fields.is_empty()).then(|| format!("{verb} {changed_fields}"));
         let reasons: Vec<_> = extends.into_iter().chain(changes).collect();
 
         EventRow {

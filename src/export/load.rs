@@ -12,21 +12,26 @@ use super::event_tags;
 use super::verdicts::SkipRule;
 use crate::json::Element;
 use crate::tags::{self, Link};
+use crate::text::format_count;
 use crate::thehive::wire::Observable;
-use crate::thehive::{AlertOrigin, CaseObservables, CaseWithIocs, TheHive};
+use crate::thehive::{
+    AlertOrigin, CaseObservables, CaseProcedure, CaseQuestions, CaseWithIocs, MOST_PROCEDURES,
+    TheHive,
+};
 
-/// Reads a case and its IOC observables from TheHive; and the alerts that it was made of, unless it
-/// `was_exported`, since they decide about a new event only.
+/// Reads a case and its IOC observables from TheHive, and what else is asked of it. The alerts that
+/// it was made of decide about a new event only.
 ///
 /// # Errors
 /// That there is no such case for this user, or what stopped the reading: half a case would look
 /// like a whole one.
-pub fn fetch_case(id: &str, was_exported: bool, thehive: &TheHive) -> Result<ExportInput> {
+pub fn fetch_case(id: &str, thehive: &TheHive, asked: CaseQuestions) -> Result<ExportInput> {
     let CaseWithIocs {
         case,
         observables: CaseObservables { all, incomplete },
         alerts,
-    } = thehive.case_with_iocs(id, !was_exported)?;
+        procedures,
+    } = thehive.case_with_iocs(id, asked)?;
     let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
     let mut input = ExportInput::new(&case, all, Some(thehive))?;
     input.unread.clone_from(&incomplete);
@@ -41,6 +46,13 @@ pub fn fetch_case(id: &str, was_exported: bool, thehive: &TheHive) -> Result<Exp
     if let Some(alerts) = alerts {
         input.set_origin(alerts);
     }
+    if let Some(procedures) = procedures {
+        input.set_procedures(procedures);
+    }
+    if asked.links {
+        let links = case.pointer("/extraData/links");
+        input.links = Some(links.cloned().unwrap_or_default());
+    }
 
     Ok(input)
 }
@@ -50,15 +62,23 @@ pub fn fetch_case(id: &str, was_exported: bool, thehive: &TheHive) -> Result<Exp
 ///
 /// # Errors
 /// See [`fetch_case`]; that TheHive cannot be asked.
-pub fn fetch_case_around(observable: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
+pub fn fetch_case_around(
+    observable: &Value,
+    thehive: Option<&TheHive>,
+    asked: CaseQuestions,
+) -> Result<ExportInput> {
     let thehive = thehive.context(
         "the parameter \"scope\" asks for the whole case, and TheHive cannot be asked for it: set \
          \"thehive_url\" and \"thehive_key\" in the responder's configuration",
     )?;
     let id = case::read_id(observable)?;
     let case = thehive.fetch_case_of_observable(&id)?;
-    let was_exported = event_tags::names_an_event(&case);
-    fetch_case(&case::read_id(&case)?, was_exported, thehive)
+    let alerts = !event_tags::names_an_event(&case);
+    fetch_case(
+        &case::read_id(&case)?,
+        thehive,
+        CaseQuestions { alerts, ..asked },
+    )
 }
 
 /// The data type of a single observable.
@@ -193,6 +213,34 @@ impl ExportInput {
     fn set_origin(&mut self, alerts: Result<Vec<Element<AlertOrigin>>>) {
         let origin = resolve_origin(alerts, |warning| self.warnings.push(warning));
         self.origin = OnceLock::from(origin);
+    }
+
+    /// The procedures of the case. That they are not known stops nothing.
+    fn set_procedures(&mut self, read: Result<Vec<Element<CaseProcedure>>>) {
+        let procedures = match read {
+            Ok(procedures) => procedures,
+            Err(error) => {
+                let warning = format!("the case's procedures were not read: {error:#}");
+                return self.warnings.push(warning);
+            }
+        };
+        if procedures.len() >= MOST_PROCEDURES {
+            self.warnings.push(format!(
+                "the case has {MOST_PROCEDURES} procedures or more: the first {MOST_PROCEDURES} go \
+                 out"
+            ));
+        }
+        let all = procedures.len();
+        let read: Vec<_> = procedures
+            .into_iter()
+            .filter_map(Element::into_option)
+            .collect();
+        if read.len() < all {
+            let left_out = format_count((all - read.len()) as u64, "procedure", "procedures");
+            self.warnings
+                .push(format!("{left_out} of the case cannot be read"));
+        }
+        self.procedures = Some(read);
     }
 
     /// The event that the case's one alert was made of, and the connection that the alert names.

@@ -6,6 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::case::{Case, CaseObservable, ExportInput};
+use super::case_report::ReportDraft;
 use super::draft::{Doubts, EventDraft};
 use super::file_objects::{self, FileObjects, is_file};
 use super::options::Settings;
@@ -593,6 +594,7 @@ fn build_event_head(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
         } else {
             Vec::new()
         },
+        report: ReportDraft::default(),
         organisation: json!({"name": instance, "uuid": ids::unsigned_uuid(&["organisation", instance])}),
         objects: Vec::new(),
         attributes: Vec::new(),

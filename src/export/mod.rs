@@ -4,6 +4,7 @@
 mod addressing;
 mod attachments;
 pub mod case;
+mod case_report;
 mod certain;
 mod comments;
 mod connection;
@@ -11,11 +12,13 @@ mod diff;
 mod draft;
 mod event_report;
 pub mod event_tags;
+mod external_link;
 mod file_objects;
 pub mod load;
 mod mapping;
 mod options;
 mod plan;
+mod procedures;
 mod reconcile;
 mod refused;
 mod reporting;
@@ -43,7 +46,7 @@ use crate::report::ledger::{ItemCounts, ItemKind, VerdictKind};
 use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport, Taxonomy};
 use crate::secret::{Secret, truncate_text};
 use crate::text::format_count;
-use crate::thehive::TheHive;
+use crate::thehive::{CaseQuestions, TheHive};
 use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use case::ExportInput;
@@ -177,7 +180,17 @@ impl Worker for Export {
         let network = session.open_network(&config.limits);
         let dry_run = config.dry_run || parameters.dry_run;
         let thehive = open_thehive(session, config, &network)?;
-        let input = load_allowed_input(session, config, thehive.as_ref(), parameters.scope)?;
+        let asked = CaseQuestions {
+            alerts: false,
+            procedures: exporting
+                .iter()
+                .any(|one| one.config.settings.export_procedures),
+            links: exporting
+                .iter()
+                .any(|one| one.config.settings.add_external_link),
+        };
+        let input =
+            load_allowed_input(session, config, thehive.as_ref(), (parameters.scope, asked))?;
         addressing::warn_of_mistyped_tags(&input, run);
 
         let exporting = addressing::select_connections(exporting, &input, requested, run)?;
@@ -236,7 +249,7 @@ impl Worker for Export {
                 .map(ToOwned::to_owned)
                 .into_iter()
                 .collect(),
-            rights: Vec::new(),
+            rights: config.settings.thehive_rights(),
             case_template: None,
             has_types: false,
             without: "a case's observables cannot be read, and TheHive sends none with a case: no \
@@ -348,9 +361,9 @@ fn load_allowed_input(
     session: &Session<'_>,
     config: &Config,
     thehive: Option<&TheHive>,
-    scope: Scope,
+    asked: (Scope, CaseQuestions),
 ) -> Result<ExportInput> {
-    let input = load_input(session.job, thehive, scope)?;
+    let input = load_input(session.job, thehive, asked)?;
     let input = input.without_secrets(&session.run.scrubber())?;
     recheck_markings(session.job, &input)
         .map_err(|refusal| refused::with_existing_events(refusal, session, config))?;
@@ -360,17 +373,24 @@ fn load_allowed_input(
 
 /// The case and its observables: from TheHive if it can be asked, else from the job if it carries
 /// observables.
-fn load_input(job: &Job, thehive: Option<&TheHive>, scope: Scope) -> Result<ExportInput> {
+fn load_input(
+    job: &Job,
+    thehive: Option<&TheHive>,
+    (scope, asked): (Scope, CaseQuestions),
+) -> Result<ExportInput> {
     match (job.data_type == load::ONE, scope) {
         (true, Scope::Observable) => return load::resolve_observable(&job.data, thehive),
-        (true, Scope::Case) => return load::fetch_case_around(&job.data, thehive),
+        (true, Scope::Case) => return load::fetch_case_around(&job.data, thehive, asked),
         (false, Scope::Observable | Scope::Case) => {}
     }
     let id = case::read_id(&job.data)?;
 
     match (case::parse_observables(&job.data)?, thehive) {
         // What a job says of a case may be older than what TheHive has, or somebody else's word.
-        (_, Some(thehive)) => load::fetch_case(&id, event_tags::names_an_event(&job.data), thehive),
+        (_, Some(thehive)) => {
+            let alerts = !event_tags::names_an_event(&job.data);
+            load::fetch_case(&id, thehive, CaseQuestions { alerts, ..asked })
+        }
         (Some(observables), None) => ExportInput::new(&job.data, observables, None),
         (None, None) => bail!(
             "the job carries no observables, as is usual, and TheHive cannot be asked for them: \

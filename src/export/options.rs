@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{self, Warninglists};
 use crate::markings::{Pap, Tlp};
 use crate::tags;
+use crate::thehive::Permission;
 use crate::types::Overrides;
 use crate::worker::requirements::MispRequirements;
 
@@ -63,6 +64,20 @@ pub struct Settings {
     /// out in either case.
     #[serde(default)]
     pub warninglists: Warninglists,
+    /// Send the case's procedures (TTPs) as ATT&CK galaxy tags of the event, such as
+    /// `misp-galaxy:mitre-attack-pattern="Phishing - T1566"`, by what this MISP's galaxy has; on a
+    /// feed by their names in TheHive.
+    #[serde(default)]
+    pub export_procedures: bool,
+    /// Send a report with the event: `description` (the case's description), `off`. What a person
+    /// changes or deletes in MISP stays so.
+    #[serde(default)]
+    pub export_report: ReportSource,
+    /// Add the event's address to the case as an external link, which TheHive has since 5.5; the
+    /// user of `thehive_key` needs the permission `manageCase/update`. A tag names the event in any
+    /// case.
+    #[serde(default)]
+    pub add_external_link: bool,
     /// Send one sighting for each sighted observable, one as false positive for each tagged
     /// `misp:sighting="false-positive"`, and one as expiration for each tagged
     /// `misp:sighting="expiration"` (today) or `misp:sighting="expiration:2027-01-31"`.
@@ -94,6 +109,17 @@ pub enum Attachments {
     Sample,
     /// Also the file: an executable as a malware sample, anything else as it is.
     Plain,
+}
+
+/// What goes out as a report of the event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportSource {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The case's description.
+    Description,
 }
 
 /// What becomes of an attribute whose IOC is gone.
@@ -169,6 +195,7 @@ impl Settings {
         let free = [
             (self.export_case_tags, "export_case_tags"),
             (self.export_observable_tags, "export_observable_tags"),
+            (self.export_procedures, "export_procedures"),
         ];
 
         MispRequirements {
@@ -184,6 +211,18 @@ impl Settings {
                 .filter(|_| self.distribution == SHARING_GROUP),
             ..MispRequirements::default()
         }
+    }
+
+    /// The permissions that they want in TheHive, beside reading.
+    pub fn thehive_rights(&self) -> Vec<Permission> {
+        let linking = Permission {
+            four: None,
+            five: Some("manageCase/update"),
+            to: "add external links to cases",
+            is_vital: false,
+        };
+
+        Vec::from_iter(self.add_external_link.then_some(linking))
     }
 
     /// True if a tag of a case or an observable may go out. What says a TLP or PAP goes by its own

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::case_report;
 use super::diff::{self, EventIndex};
 use super::draft::EventDraft;
 use super::options::RemovedIocPolicy;
@@ -204,8 +205,13 @@ impl Plan {
         let objects = wanted.objects.iter().copied();
         let Some(held) = held else {
             let add = |draft| Planned::wanted(draft, draft.uuid, Action::Add);
+            let report = case_report::compare(&wanted.report, wanted.tlp, &[], rules.is_public);
             return Self {
                 create: true,
+                head: EventPatch {
+                    report: report.change,
+                    ..EventPatch::default()
+                },
                 attributes: wanted.attributes.iter().map(add).collect(),
                 new_objects: objects.collect(),
                 ..Self::default()

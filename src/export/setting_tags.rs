@@ -144,7 +144,8 @@ fn namespaces_to_check(wanted: &EventDraft, held: Option<&EventContent>) -> BTre
 
 fn collect_rival_namespaces(wanted: &[String], held: Vec<&str>, found: &mut BTreeSet<String>) {
     for tag in wanted {
-        let Some(key) = predicate_of(tag) else {
+        // Of a galaxy an event may have several clusters.
+        let Some(key) = predicate_of(tag).filter(|_| !tag.starts_with("misp-galaxy:")) else {
             continue;
         };
         let mut others = wanted

@@ -195,7 +195,7 @@ impl ConnectionExport<'_> {
         asked.extend(others);
 
         let (found, ()) = http::at_once(
-            || misp.find_contents(&asked),
+            || misp.find_contents(&asked, self.content_options()),
             || self.ask_ahead(misp, !signed.is_empty()),
         );
         found

@@ -207,6 +207,16 @@ impl Client {
             .and_then(Response::require_done)
     }
 
+    /// Posts a change, of which nothing comes back. It is done if the answer is as for
+    /// [`Self::patch`].
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub fn post_change(&self, path: &str, body: &impl Serialize) -> Result<(), HttpError> {
+        self.send_json(Method::POST, path, body)
+            .and_then(Response::require_done)
+    }
+
     /// Deletes what is at a path below the base URL. It is done if the answer is as for
     /// [`Self::patch`].
     ///

@@ -95,6 +95,8 @@ pub struct EventPatch {
     pub add_tags: Vec<String>,
     /// Tags to take off.
     pub drop_tags: Vec<String>,
+    /// What becomes of the report that is ours.
+    pub report: Option<ReportChange>,
     /// True if a published event is touched for it.
     pub is_reason: bool,
 }
@@ -116,6 +118,7 @@ impl EventPatch {
                 "tags",
                 !self.add_tags.is_empty() || !self.drop_tags.is_empty(),
             ),
+            ("report", self.report.is_some()),
         ];
 
         let words: Vec<_> = words
@@ -126,6 +129,28 @@ impl EventPatch {
 
         words.join(", ")
     }
+}
+
+/// What becomes of a report of the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportChange {
+    /// It is added, or changed if it is there.
+    Write(ReportPatch),
+    /// It is taken out of a feed's event.
+    Remove(Uuid),
+}
+
+/// A report as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportPatch {
+    /// Its uuid.
+    pub uuid: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Its text, unless that stays as it is.
+    pub content: Option<String>,
+    /// Who may see it: 0 own organisation to 4 sharing group, 5 as the event.
+    pub distribution: i64,
 }
 
 /// What is to be changed on an attribute that is there. Everything else on it stays as it is.

@@ -89,6 +89,8 @@ pub struct EventContent {
     /// Those of them that may be seen beyond the own organisation, or would be if somebody shared
     /// the event.
     pub open_objects: HashSet<Uuid>,
+    /// Its reports, as far as they were asked for.
+    pub reports: Vec<Report>,
     /// What is wrong with attributes of it that cannot be read.
     pub unreadable: Vec<String>,
 }
@@ -121,6 +123,7 @@ impl EventContent {
             && self.attributes == other.attributes
             && self.objects == other.objects
             && self.open_objects == other.open_objects
+            && self.reports == other.reports
     }
 }
 
@@ -147,6 +150,8 @@ pub struct FoundEvents {
 pub struct ContentOptions {
     /// Sightings are of interest too.
     pub sightings: bool,
+    /// Reports are of interest too. Those of a feed's event always come.
+    pub reports: bool,
 }
 
 impl Misp {
@@ -335,9 +340,9 @@ impl Misp {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn find_contents(&self, events: &[Uuid]) -> Result<FoundEvents> {
+    pub fn find_contents(&self, events: &[Uuid], look: ContentOptions) -> Result<FoundEvents> {
         match self {
-            Self::Server(server) => server.find_contents(events),
+            Self::Server(server) => server.find_contents(events, look),
             Self::Feed(_) => Ok(FoundEvents {
                 heads: self.find_events(events)?,
                 contents: HashMap::new(),

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::changes::{AttachmentPayload, AttributePatch, EventHeader, EventPatch};
+use super::changes::{AttachmentPayload, AttributePatch, EventHeader, EventPatch, ReportPatch};
 use super::draft::AttributeDraft;
 use super::tag_resolution::TagResolution;
 use crate::json;
@@ -88,6 +88,22 @@ pub fn event_patch(head: &EventPatch) -> Value {
         json::set(&mut sent, "distribution", json!("0"));
     }
     insert_tag_changes(&mut sent, &head.add_tags, &head.drop_tags);
+
+    sent
+}
+
+/// A report of an event. MISP adds one that it does not have, and of one that it has takes no text
+/// that is not named; without a moment it counts as newer (`EventReport.php`, `editReport`,
+/// `fixtures/wire/misp/609-edit-changes-a-report.json`).
+pub fn report(report: &ReportPatch) -> Value {
+    let mut sent = json!({
+        "uuid": report.uuid,
+        "name": report.name,
+        "distribution": report.distribution.to_string(),
+    });
+    if let Some(content) = &report.content {
+        json::set(&mut sent, "content", json!(content));
+    }
 
     sent
 }

@@ -59,8 +59,76 @@ pub struct CaseWithIocs {
     pub observables: CaseObservables,
     /// The alerts that it was made of, if they were asked for.
     pub alerts: Option<Result<Vec<Element<AlertOrigin>>>>,
+    /// Its procedures, if they were asked for.
+    pub procedures: Option<Result<Vec<Element<CaseProcedure>>>>,
 }
 
+/// What is asked of a case beside its IOC observables.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CaseQuestions {
+    /// The alerts that it was made of.
+    pub alerts: bool,
+    /// Its procedures.
+    pub procedures: bool,
+    /// Its links.
+    pub links: bool,
+}
+
+/// A procedure (TTP) of a case: an ATT&CK technique.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, from = "ProcedureRow")]
+pub struct CaseProcedure {
+    /// The technique's number, `T1566.001`.
+    pub number: String,
+    /// What TheHive's catalogue calls it; empty if TheHive does not say.
+    pub name: String,
+}
+
+/// A procedure as TheHive writes it: TheHive 5 names the pattern beside its number, TheHive 4 if the
+/// pattern is asked for (`fixtures/wire/thehive/595-query-procedures-of-case.json`).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ProcedureRow {
+    #[serde(rename = "patternId", deserialize_with = "json::text")]
+    number: String,
+    #[serde(rename = "patternName", deserialize_with = "json::text")]
+    name: String,
+    #[serde(rename = "extraData", deserialize_with = "json::object_or_default")]
+    extra: ProcedureExtra,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ProcedureExtra {
+    #[serde(deserialize_with = "json::object_or_default")]
+    pattern: Pattern,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pattern {
+    #[serde(deserialize_with = "json::text")]
+    name: String,
+}
+
+impl From<ProcedureRow> for CaseProcedure {
+    fn from(row: ProcedureRow) -> Self {
+        let ProcedureRow {
+            number,
+            name,
+            extra,
+        } = row;
+        let name = if name.is_empty() {
+            extra.pattern.name
+        } else {
+            name
+        };
+        Self { number, name }
+    }
+}
+
+/// Procedures that a case is asked for: ATT&CK has no more techniques.
+pub const MOST_PROCEDURES: usize = 1_000;
 /// Alerts of MISP events that a case is asked for.
 const ALERTS: usize = 100;
 /// What is said of a case that is not shown.
@@ -126,25 +194,23 @@ impl TheHive {
     pub fn case(&self, id: &str) -> Result<Value> {
         check_case_id(id)?;
         self.user()?;
-        self.query_case(id)
+        self.query_case(id, false)
     }
 
-    /// The same with its IOC observables and, if asked for, the alerts that it was made of, by
-    /// questions that are put at the same time.
+    /// The same with its IOC observables and what else is asked of it, by questions that are put at
+    /// the same time.
     ///
     /// # Errors
     /// See [`Self::case`]; or what stopped the reading of the observables.
-    pub fn case_with_iocs(&self, id: &str, with_alerts: bool) -> Result<CaseWithIocs> {
+    pub fn case_with_iocs(&self, id: &str, asked: CaseQuestions) -> Result<CaseWithIocs> {
         check_case_id(id)?;
         self.user()?;
-        let (case, (observables, alerts)) = http::at_once(
-            || self.query_case(id),
-            || {
-                http::at_once(
-                    || self.fetch_ioc_observables(id),
-                    || with_alerts.then(|| self.fetch_alerts_of_case(id)),
-                )
-            },
+        let fetch_case = || self.query_case(id, asked.links);
+        let fetch_procedures = || asked.procedures.then(|| self.fetch_procedures(id));
+        let fetch_alerts = || asked.alerts.then(|| self.fetch_alerts_of_case(id));
+        let ((case, procedures), (observables, alerts)) = http::at_once(
+            || http::at_once(fetch_case, fetch_procedures),
+            || http::at_once(|| self.fetch_ioc_observables(id), fetch_alerts),
         );
 
         Ok(CaseWithIocs {
@@ -152,11 +218,49 @@ impl TheHive {
             case: case?,
             observables: observables?,
             alerts,
+            procedures,
         })
     }
 
-    fn query_case(&self, id: &str) -> Result<Value> {
-        self.query_one_case(vec![json!({"_name": "getCase", "idOrName": id})], NO_CASE)
+    /// TheHive 4 takes no notice of the links that it does not have
+    /// (`fixtures/wire/thehive/594-query-case-with-links.json`).
+    fn query_case(&self, id: &str, with_links: bool) -> Result<Value> {
+        let extra: &[&str] = if with_links { &["links"] } else { &[] };
+        self.query_one_case(
+            vec![json!({"_name": "getCase", "idOrName": id})],
+            NO_CASE,
+            extra,
+        )
+    }
+
+    /// The procedures of a case, each with its pattern, since TheHive 4 names that nowhere else; the
+    /// first [`MOST_PROCEDURES`].
+    fn fetch_procedures(&self, case: &str) -> Result<Vec<Element<CaseProcedure>>> {
+        let mut page = page(0, MOST_PROCEDURES);
+        json::set(&mut page, "extraData", json!(["pattern"]));
+        let query = json!([
+            {"_name": "getCase", "idOrName": case},
+            {"_name": "procedures"},
+            page,
+        ]);
+
+        self.list(query, MOST_PROCEDURES)
+    }
+
+    /// Adds an address to the links of a case, which TheHive has since 5.5.
+    ///
+    /// # Errors
+    /// That this TheHive is older, or what it refused.
+    pub fn add_external_link(&self, case: &str, kind: &str, address: &str) -> Result<()> {
+        ensure!(
+            self.has_external_links()?,
+            "this TheHive is older than 5.5, which has them first"
+        );
+        let path = format!("api/v1/case/{case}/link/external/add");
+        let link = json!({"type": kind, "url": address});
+        self.client
+            .post_change(&path, &link)
+            .map_err(explain_failure)
     }
 
     /// True if a case is there and the user may see it. For one that is not, both versions answer
@@ -245,12 +349,19 @@ impl TheHive {
                 json!({"_name": "case"}),
             ],
             nothing,
+            &[],
         )
     }
 
-    fn query_one_case(&self, mut operations: Vec<Value>, nothing: &str) -> Result<Value> {
+    fn query_one_case(
+        &self,
+        mut operations: Vec<Value>,
+        nothing: &str,
+        extra: &[&str],
+    ) -> Result<Value> {
         let mut page = page(0, 1);
-        json::set(&mut page, "extraData", json!(["shareCount", "isOwner"]));
+        let extra = [&["shareCount", "isOwner"], extra].concat();
+        json::set(&mut page, "extraData", json!(extra));
         operations.push(page);
         let operations = Value::from(operations);
         let (line, mut cases) = self.client.retry(|| {

@@ -24,7 +24,7 @@ use crate::report::RunReport;
 use crate::secret::Secret;
 pub use alerts::{ALERTS_PAGE, MOST_LEFT_OUT, NewAlert, Procedure};
 pub use case_observables::{CaseObservables, MOST_OTHERS};
-pub use cases::{CaseWithIocs, NO_CASE};
+pub use cases::{CaseProcedure, CaseQuestions, CaseWithIocs, MOST_PROCEDURES, NO_CASE};
 pub use connector::{Action, CaseName, CaseTag, Responder};
 pub use observables::{AddResult, FileUpload, Holder, OBSERVABLES_PAGE, ObservableBatch};
 pub use types::{FILE, ObservableTypes};
@@ -150,6 +150,15 @@ impl TheHive {
     /// That TheHive cannot be reached or names no version.
     pub fn is_five(&self) -> Result<bool> {
         Ok(self.cached_greeting()?.is_five())
+    }
+
+    /// True for TheHive 5.5 and later, whose cases have links to other places.
+    ///
+    /// # Errors
+    /// That TheHive cannot be reached or names no version.
+    fn has_external_links(&self) -> Result<bool> {
+        let version = parse_version(&self.cached_greeting()?.version);
+        Ok(version.as_slice() >= [5, 5].as_slice())
     }
 
     /// The same for a write, which fails in the way of writes.

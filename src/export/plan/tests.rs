@@ -1,5 +1,6 @@
 //! Plans made again and again, against a MISP that is a list of attributes.
 
+use super::super::case_report::ReportDraft;
 use super::*;
 use crate::export::draft::Doubts;
 use crate::markings::Tlp;
@@ -41,6 +42,7 @@ fn draft_of(values: &[String]) -> EventDraft {
         tlp: Tlp::Amber,
         pap: None,
         tags: Vec::new(),
+        report: ReportDraft::default(),
         organisation: json!({}),
         objects: Vec::new(),
         attributes: values.iter().enumerate().map(attribute).collect(),
@@ -68,6 +70,7 @@ fn content_of<'a>(attributes: impl Iterator<Item = &'a AttributeDraft>) -> Event
         attributes: attributes.map(attribute).collect(),
         objects: std::collections::HashMap::new(),
         open_objects: HashSet::new(),
+        reports: Vec::new(),
         unreadable: Vec::new(),
     }
 }

@@ -17,10 +17,12 @@ use super::{HASHES, MANIFEST, event_file_name, md5_hex, read_pieces};
 use crate::files;
 use crate::http::ReadError;
 use crate::json::{self, Element};
-use crate::misp::changes::{AttachmentSource, AttributePatch, EventChanges, EventPatch};
+use crate::misp::changes::{
+    AttachmentSource, AttributePatch, EventChanges, EventPatch, ReportChange,
+};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
-use crate::misp::wire::{Attribute, Event, EventPart};
+use crate::misp::wire::{Attribute, Event, EventPart, Report};
 use crate::misp::write_log::WriteLog;
 use crate::misp::{EventContent, request_bodies};
 use crate::time::Clock;
@@ -144,7 +146,7 @@ impl Folder {
     /// # Errors
     /// A file that is broken.
     pub fn read_content(&self, uuid: &Uuid, event: Event) -> Result<EventContent> {
-        let mut attributes = Vec::new();
+        let (mut attributes, mut reports) = (Vec::new(), Vec::new());
         let (mut objects, mut unreadable) = (HashMap::new(), Vec::new());
 
         let mut on = |element| {
@@ -158,27 +160,29 @@ impl Folder {
             attributes.push(attribute);
         };
 
-        self.for_each_attribute(uuid, &mut on)?;
+        self.for_each_part(uuid, &mut on, &mut |report| reports.push(report))?;
 
         Ok(EventContent {
             event,
             attributes,
             objects,
             open_objects: HashSet::new(),
+            reports,
             unreadable,
         })
     }
 
     fn read_head(&self, uuid: &Uuid) -> Result<Event> {
-        self.for_each_attribute(uuid, &mut drop)
+        self.for_each_part(uuid, &mut drop, &mut drop)
     }
 
     /// Every attribute of an event file, those in objects too, with the object's uuid as
-    /// `object_id`; gives the event's head.
-    fn for_each_attribute(
+    /// `object_id`, and every report; gives the event's head.
+    fn for_each_part(
         &self,
         uuid: &Uuid,
         on: &mut dyn FnMut(Element<Attribute>),
+        on_report: &mut dyn FnMut(Report),
     ) -> Result<Event> {
         let mut each = |element: Element<Attribute>, object: &str| {
             on(element.map(|attribute| Attribute {
@@ -197,7 +201,9 @@ impl Folder {
                         .for_each(|element| each(element, &object.uuid));
                 }
                 EventPart::Object(Element::Bad(flaw)) => each(Element::Bad(flaw), ""),
-                EventPart::Report(_) => {}
+                EventPart::Report(report) => {
+                    report.into_option().into_iter().for_each(&mut *on_report)
+                }
             }
 
             Ok(())
@@ -290,16 +296,18 @@ impl Folder {
     fn build_manifest_entry(&self, uuid: &Uuid, hashes: &mut String) -> Result<Value> {
         let mut lines = BTreeSet::new();
 
-        let event = self.for_each_attribute(uuid, &mut |element| {
+        let mut add_hashes = |element| {
             let Element::Good(attribute) = element else {
                 return;
             };
+            let attribute: Attribute = attribute;
             if attribute.deleted != Some(true) {
                 lines.extend(
                     value_halves(&attribute).map(|half| format!("{},{uuid}\n", md5_hex(half))),
                 );
             }
-        })?;
+        };
+        let event = self.for_each_part(uuid, &mut add_hashes, &mut drop)?;
 
         hashes.extend(lines);
         Ok(event.to_manifest_entry())
@@ -496,6 +504,35 @@ impl EventFileEditor<'_> {
 
     fn patch_event(&mut self, head: &EventPatch) {
         patch_members(self.event, request_bodies::event_patch(head));
+        if let Some(change) = &head.report {
+            self.change_report(change);
+        }
+    }
+
+    fn change_report(&mut self, change: &ReportChange) {
+        let list = self.event.entry("EventReport").or_insert_with(|| json!([]));
+        let Some(reports) = list.as_array_mut() else {
+            return;
+        };
+        let patch = match change {
+            ReportChange::Remove(uuid) => return reports.retain(|report| !has_uuid(report, uuid)),
+            ReportChange::Write(patch) => patch,
+        };
+
+        let at = reports
+            .iter()
+            .position(|report| has_uuid(report, &patch.uuid));
+        let at = at.unwrap_or_else(|| {
+            reports.push(json!({"deleted": false}));
+            reports.len() - 1
+        });
+        if let (Some(report), Value::Object(members)) = (
+            reports.get_mut(at).and_then(Value::as_object_mut),
+            request_bodies::report(patch),
+        ) {
+            report.extend(members);
+            report.insert("timestamp".to_owned(), json!(self.timestamp));
+        }
     }
 
     fn patch_attribute(&mut self, uuid: &Uuid, change: &AttributePatch) {

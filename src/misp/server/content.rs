@@ -26,12 +26,12 @@ impl Server {
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn find_contents(&self, uuids: &[Uuid]) -> Result<FoundEvents> {
+    pub fn find_contents(&self, uuids: &[Uuid], look: ContentOptions) -> Result<FoundEvents> {
         // Local tags are left out for the key of a user who may synchronise, unless this is named.
         let body = without_default_filters(json!({
             "eventid": uuids, "deleted": [0, 1], "excludeLocalTags": false, "excludeGalaxy": 1,
-            "includeAttachments": 0, "noEventReports": 1, "noShadowAttributes": 1,
-            "sgReferenceOnly": 1,
+            "includeAttachments": 0, "noEventReports": u8::from(!look.reports),
+            "noShadowAttributes": 1, "sgReferenceOnly": 1,
         }));
 
         let read = self.post_query("events/restSearch", &body, |answer| {
@@ -78,8 +78,12 @@ impl Server {
     /// # Errors
     /// What stopped the reading.
     pub fn find_content(&self, uuid: &Uuid, look: ContentOptions) -> Result<Option<EventContent>> {
-        let path =
-            format!("events/view/{uuid}/deleted:1/noEventReports:1/noShadowAttributes:1/{WITHOUT}");
+        let reports = if look.reports {
+            ""
+        } else {
+            "noEventReports:1/"
+        };
+        let path = format!("events/view/{uuid}/deleted:1/{reports}noShadowAttributes:1/{WITHOUT}");
         let read = self.client.retry(|| {
             let answer = match self.client.get(&path) {
                 Ok(answer) => answer,
@@ -150,7 +154,7 @@ impl ContentReader {
             EventPart::Object(Element::Bad(flaw)) => {
                 self.content.unreadable.push(flaw.describe("an object"));
             }
-            EventPart::Report(_) => {}
+            EventPart::Report(report) => self.content.reports.extend(report.into_option()),
         }
     }
 

@@ -214,8 +214,16 @@ impl Server {
             attributes,
             objects: HashMap::new(),
             open_objects: HashSet::new(),
+            reports: Vec::new(),
             unreadable,
         };
+        if look.reports {
+            let keep = &mut content.reports;
+            self.for_each_report(&content.event, "/context:all", &mut |report| match report {
+                Some(report) => keep.extend(report.into_option()),
+                None => keep.clear(),
+            })?;
+        }
 
         // MISP writes 0 for no object.
         let is_in_object =

@@ -1,15 +1,15 @@
 //! What a server knows beside its events: who we are, its attribute types, its tags, its
 //! warninglists.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::{HttpError, Server};
-use crate::json::{self, JsonStream};
+use super::{HttpError, Server, for_each_element};
+use crate::json::{self, Element, JsonStream};
 use crate::misp::Whose;
 use crate::misp::tag_resolution::{KnownTag, TagResolution, predicate_of};
 use crate::misp::wire::{Event, Organisation};
@@ -146,6 +146,43 @@ impl Server {
         Ok(exclusive)
     }
 
+    /// The names of the tags of these ATT&CK techniques, by their numbers (`T1566.001`): a cluster
+    /// of MISP's galaxy of attack patterns is found by its external number, whatever it is called
+    /// there. A search by that number is let through by no route, so that the galaxy comes as a
+    /// whole (`fixtures/wire/misp/610-galaxies-view-attack-pattern.json`); a server that lacks it
+    /// knows none (`611-galaxies-view-unknown.json`). Clusters that somebody made there himself do
+    /// not count; of several the first by name does.
+    ///
+    /// # Errors
+    /// What stopped the asking.
+    pub fn find_techniques(&self, numbers: &BTreeSet<&str>) -> Result<BTreeMap<String, String>> {
+        let path = format!("galaxies/view/{ATTACK_PATTERNS}.json");
+        let asked = self.get(&path, |answer| {
+            let mut found: BTreeMap<String, String> = BTreeMap::new();
+            for_each_element(answer, &["GalaxyCluster"], &mut |cluster: Element<
+                Cluster,
+            >| {
+                let Some(cluster) = cluster.into_option().filter(Cluster::is_usual) else {
+                    return Ok(());
+                };
+                for number in cluster.numbers().filter(|number| numbers.contains(number)) {
+                    let known = found.entry(number.to_owned());
+                    let name = known.or_insert_with(|| cluster.tag_name.clone());
+                    if cluster.tag_name < *name {
+                        name.clone_from(&cluster.tag_name);
+                    }
+                }
+                Ok(())
+            })?;
+            Ok(found)
+        });
+
+        match asked {
+            Err(error) if HttpError::status_of(&error) == Some(404) => Ok(BTreeMap::new()),
+            asked => asked,
+        }
+    }
+
     /// The attribute types of this server, by category (`fixtures/wire/misp/describeTypes.json`).
     ///
     /// # Errors
@@ -221,6 +258,49 @@ pub type WarninglistHits = HashMap<String, Vec<String>>;
 
 /// Warninglists of a value that are kept: an observable gets no more tags.
 const MOST_LISTS: usize = 100;
+
+/// The galaxy of ATT&CK's attack patterns, of all its domains: it has this uuid everywhere
+/// (misp-galaxy's `galaxies/mitre-attack-pattern.json`).
+const ATTACK_PATTERNS: &str = "c4e851fa-775f-11e7-8163-b774922098cd";
+/// What the tags of its clusters begin with.
+pub const ATTACK_PATTERN_TAG: &str = "misp-galaxy:mitre-attack-pattern=\"";
+
+/// A cluster of a galaxy.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cluster {
+    #[serde(deserialize_with = "json::text")]
+    tag_name: String,
+    /// True if it came with the galaxy.
+    #[serde(deserialize_with = "json::flag")]
+    default: Option<bool>,
+    #[serde(deserialize_with = "json::flag")]
+    deleted: Option<bool>,
+    #[serde(rename = "GalaxyElement", deserialize_with = "json::objects")]
+    elements: Vec<ClusterElement>,
+}
+
+/// One thing that is said of a cluster.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ClusterElement {
+    #[serde(deserialize_with = "json::text")]
+    key: String,
+    #[serde(deserialize_with = "json::text")]
+    value: String,
+}
+
+impl Cluster {
+    fn is_usual(&self) -> bool {
+        let is_of_galaxy = self.tag_name.starts_with(ATTACK_PATTERN_TAG);
+        is_of_galaxy && self.default != Some(false) && self.deleted != Some(true)
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = &str> {
+        let numbers = self.elements.iter().filter(|one| one.key == "external_id");
+        numbers.map(|one| one.value.as_str())
+    }
+}
 
 /// A taxonomy and its tags.
 #[derive(Default, Deserialize)]

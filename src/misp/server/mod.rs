@@ -31,6 +31,7 @@ use crate::misp::tag_resolution::KnownTag;
 use crate::misp::wire::{Event, unwrap_row};
 use crate::report::ConnectionReporter;
 use account::Account;
+pub use metadata::ATTACK_PATTERN_TAG;
 use metadata::WarninglistHits;
 
 /// Events asked for at once. A page is read before its events are, so that no answer waits half

@@ -73,7 +73,10 @@ impl Server {
             }
             Some(Err(_)) | None => {
                 self.read_paged(uuid, event, &mut chunks)?;
-                self.read_reports(event, &mut chunks)?;
+                self.for_each_report(event, "", &mut |report| match report {
+                    Some(report) => chunks.add_report(report),
+                    None => chunks.clear_pending(),
+                })?;
             }
         }
 
@@ -201,33 +204,37 @@ impl Server {
     }
 
     /// The reports of an event that is read in pages
-    /// (`fixtures/wire/misp/274-event-report-index.json`). By number only: MISP would take a uuid
-    /// for the number that it begins with (its `EventReportsController.php`). If the server refuses
-    /// to show them, there are none.
-    fn read_reports(&self, event: &Event, chunks: &mut ChunkBuffer<'_>) -> Result<()> {
+    /// (`fixtures/wire/misp/274-event-report-index.json`), soft-deleted ones too if `which` is
+    /// `/context:all`. By number only: MISP would take a uuid for the number that it begins with
+    /// (its `EventReportsController.php`). If the server refuses to show them, there are none. Of
+    /// each answer `on` gets none first: what came before does not count.
+    pub fn for_each_report(
+        &self,
+        event: &Event,
+        which: &str,
+        on: &mut dyn FnMut(Option<Element<Report>>),
+    ) -> Result<()> {
         if event.id.parse::<u64>().is_err() {
             return Ok(());
         }
 
-        let asked = self.get(
-            &format!("eventReports/index/event_id:{}", event.id),
-            |answer| {
-                chunks.clear_pending();
-                for_each_element(answer, &[], &mut |row: Element<Row<Report>>| {
-                    match row {
-                        Element::Bad(flaw) => chunks.add_report(Element::Bad(flaw)),
-                        row => {
-                            if let Some(report) = unwrap_row(row, "EventReport")
-                                .filter(|report| report.event_id == event.id)
-                            {
-                                chunks.add_report(Element::Good(report));
-                            }
-                        }
+        let path = format!("eventReports/index/event_id:{}{which}", event.id);
+        let asked = self.get(&path, |answer| {
+            on(None);
+            for_each_element(answer, &[], &mut |row: Element<Row<Report>>| {
+                match row {
+                    Element::Bad(flaw) => on(Some(Element::Bad(flaw))),
+                    row => {
+                        let report = unwrap_row(row, "EventReport");
+                        let report = report.filter(|report| report.event_id == event.id);
+                        report
+                            .into_iter()
+                            .for_each(|report| on(Some(Element::Good(report))));
                     }
-                    Ok(())
-                })
-            },
-        );
+                }
+                Ok(())
+            })
+        });
 
         match asked {
             Err(error) if HttpError::of(&error).is_some_and(HttpError::is_hidden) => Ok(()),

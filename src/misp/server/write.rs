@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Server, error_mentions, explain_error};
 use crate::http::{self, HttpError, HttpErrorKind};
 use crate::json::{self, Element};
-use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges};
+use crate::misp::changes::{AttachmentPayload, AttachmentSource, EventChanges, ReportChange};
 use crate::misp::draft::AttributeDraft;
 use crate::misp::request_bodies;
 use crate::misp::tag_resolution::TagResolution;
@@ -126,8 +126,28 @@ impl ServerWriter<'_> {
         let additions = self.pending_additions(sending).filter(|one| !is_sent(one));
         let (inside, loose): (Vec<_>, Vec<_>) = additions.partition(|one| one.place.is_some());
         self.add_objects(&inside, sending)?;
+        self.add_in_batches(&loose, sending)?;
 
-        self.add_in_batches(&loose, sending)
+        self.send_report(sending)
+    }
+
+    /// The report comes last: it says nothing beside IOCs that MISP would not take.
+    fn send_report(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
+        let Some(ReportChange::Write(report)) = &self.changes.event.report else {
+            return Ok(());
+        };
+        self.check_deadline()?;
+        let reports = json!([request_bodies::report(report)]);
+        let event = json!({"uuid": self.changes.uuid, "EventReport": reports});
+        let path = format!("events/edit/{}/metadata:1", self.changes.uuid);
+
+        self.send(
+            &path,
+            &json!({"Event": event}),
+            [].into_iter(),
+            "writing the report",
+            sending,
+        )
     }
 
     /// True for what is to join an object that is there, and was not refused.
@@ -235,7 +255,8 @@ impl ServerWriter<'_> {
     fn send_edits(&self, sending: &mut WriteLog) -> Result<(), WriteStop> {
         let (changes, with_files) = self.pending_edits(sending);
         let mut head = request_bodies::event_patch(self.changes.event);
-        if changes.is_empty() && !self.changes.event.is_empty() {
+        let has_head = head.as_object().is_some_and(|head| !head.is_empty());
+        if changes.is_empty() && has_head {
             self.send_edit_batch(std::mem::replace(&mut head, json!({})), &[], sending)?;
         }
 

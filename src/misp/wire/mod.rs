@@ -608,6 +608,9 @@ pub struct Report {
     /// Its text, in Markdown with MISP's own references; of a long one the start.
     #[serde(deserialize_with = "json::leading_text")]
     pub content: String,
+    /// Who may see it: 0 own organisation to 4 sharing group, 5 as the event.
+    #[serde(deserialize_with = "json::number")]
+    pub distribution: Option<i64>,
     /// True if it was soft-deleted.
     #[serde(deserialize_with = "json::flag")]
     pub deleted: Option<bool>,

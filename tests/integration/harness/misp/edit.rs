@@ -7,6 +7,7 @@ use super::ask::{Ask, int, number, text, truthy};
 use super::capture::{self, Place, four_bytes};
 use super::objects;
 use super::render::{self, Shown};
+use super::reports;
 use super::tags;
 use super::users::User;
 use super::validate::Refused;
@@ -102,6 +103,9 @@ fn contents(world: &mut World, ask: &Ask, from: &Value, place: Place) -> Result<
     }
     for object in from["Object"].as_array().into_iter().flatten() {
         one_object(world, ask, object, place)?;
+    }
+    for report in from["EventReport"].as_array().into_iter().flatten() {
+        reports::capture(world, report, place)?;
     }
     let mut event_tags = std::mem::take(&mut world.events[place.event].tags);
     let done = change_tags(world, &ask.user, &mut event_tags, &from["Tag"], true);

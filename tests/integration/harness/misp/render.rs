@@ -119,7 +119,15 @@ pub(crate) fn event(world: &World, user: &User, event: &Event, shown: Shown) -> 
                 .collect(),
         );
         if shown.reports {
-            out.insert("EventReport".into(), or_empty(&event.reports));
+            // Recorded as `612-view-event-with-deleted-report`.
+            let reports = event.reports.as_array().into_iter().flatten();
+            let reports =
+                reports.filter(|one| shown.deleted != Deleted::No || one["deleted"] != true);
+            let is_seen = |one: &&Value| user.org == event.org || one["distribution"] != "0";
+            out.insert(
+                "EventReport".into(),
+                reports.filter(is_seen).cloned().collect(),
+            );
         }
     }
     out.insert("CryptographicKey".into(), json!([]));

@@ -71,6 +71,10 @@ pub(crate) struct World {
     pub(crate) sharing_groups: Vec<Value>,
     /// Value to the names of the warning lists it is on.
     pub(crate) warninglists: BTreeMap<String, Vec<String>>,
+    /// Further clusters of the galaxy of attack patterns; false if there is no such galaxy.
+    pub(crate) galaxy: Value,
+    /// Reports are left out of what is written without a word.
+    pub(crate) refuses_reports: bool,
     /// Searches so far per user name, for the rate limit.
     pub(crate) searches: BTreeMap<String, u32>,
     pub(crate) pending: Vec<Pending>,
@@ -233,6 +237,8 @@ impl World {
             rewritten: BTreeMap::new(),
             blocks_by_proposals: false,
             default_filters: Value::Null,
+            galaxy: Value::Null,
+            refuses_reports: false,
             allowed_list: Vec::new(),
             meanwhile: None,
             without_types: Vec::new(),

@@ -1,5 +1,7 @@
 //! What the world held before the exchanges of the second recording.
 
+use serde_json::json;
+
 use super::seeds::partner_event;
 use crate::misp::{Attached, Attribute, Event, Object, World};
 
@@ -341,4 +343,30 @@ pub(super) fn event_2910(world: &mut World) {
 pub(super) fn event_2910_with_allowed_list(world: &mut World) {
     event_2910(world);
     world.allowed_list.push("beside-597".into());
+}
+
+/// An event with one attribute.
+pub(super) fn event_2933(world: &mut World) {
+    world.now = 1_796_094_946;
+    let uuid = "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5ea0";
+    event(world, 2933, uuid, "a case with a description");
+    attribute(
+        world,
+        1_695_261,
+        "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5ea1",
+        "domain",
+        "report-608.example",
+    );
+    let event = world.events.last_mut().expect("just seeded");
+    (event.org, event.orgc, event.distribution) = (1, 1, 1);
+    event.creator = "admin@admin.test".into();
+}
+
+/// The same with a report that somebody deleted.
+pub(super) fn event_2933_reported(world: &mut World) {
+    event_2933(world);
+    world.events.last_mut().expect("just seeded").reports = json!([{
+        "id": "9", "uuid": "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c5ea2", "event_id": "2933", "name": "Case description",
+        "content": "by phone\n", "distribution": "5", "sharing_group_id": "0", "timestamp": "1796094946", "deleted": true,
+    }]);
 }

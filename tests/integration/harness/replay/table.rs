@@ -2,7 +2,7 @@
 
 use super::later_seeds::{
     allowed_list, default_filter, default_tags, event_382, event_383, event_1972, event_2903,
-    event_2910, event_2910_with_allowed_list, import_rules, no_defaults, open_proposal,
+    event_2910, event_2910_with_allowed_list, event_2933, event_2933_reported, import_rules, no_defaults, open_proposal,
     open_proposal_that_blocks, partner_event_with_rules, published_event, three_events,
 };
 use super::seeds::{
@@ -708,4 +708,13 @@ pub(super) const ROWS: &[Row] = &[
         "601-objects-restsearch-by-attributes-with-allowed-list",
         event_2910_with_allowed_list,
     ),
+    seeded("608-edit-adds-a-report", event_2933),
+    Row {
+        seed: event_2933,
+        ..after("609-edit-changes-a-report", &["608-edit-adds-a-report"])
+    },
+    row("610-galaxies-view-attack-pattern"),
+    row("611-galaxies-view-unknown"),
+    seeded("612-view-event-with-deleted-report", event_2933_reported),
+    seeded("613-edit-report-with-emoji", event_2933),
 ];

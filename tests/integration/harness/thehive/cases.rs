@@ -92,6 +92,26 @@ fn add(world: &mut World, who: &Who, fields: &Value) -> Value {
     case
 }
 
+/// `POST /api/v1/case/{id}/link/external/add`, which TheHive has since 5.5.
+pub(super) fn add_link(
+    world: &mut World,
+    who: &Who,
+    id: &str,
+    from: &Value,
+) -> Result<Reply, Refused> {
+    who.need("manageCase", "update case")?;
+    let id = seen(world, who, id)?;
+    let lacking: Vec<&str> = ["type", "url"]
+        .into_iter()
+        .filter(|name| from[*name].as_str().is_none_or(str::is_empty))
+        .collect();
+    if !lacking.is_empty() || from["type"].as_str().is_some_and(|kind| kind.len() > 64) {
+        return Err(Refused::missing(&lacking));
+    }
+    world.links.push((id, from.clone()));
+    Ok(nothing())
+}
+
 /// `PATCH /api/v1/case/{idOrName}`. Who has the permission changes what the organisation sees; who has it not changes any case
 /// that there is, and is told that it was done (`530-no-right-patch-case`).
 pub(super) fn patch(

@@ -142,6 +142,14 @@ fn by_version(
         (Version::Four, "POST", ["api", "alert", id, "artifact"]) => {
             observables::add(world, who, &observables::Parent::Alert(id), sent, true)
         }
+        (Version::Four, "POST", ["api", "v1", "procedure"]) => {
+            procedures::add_to_case(world, who, &sent.json)
+        }
+        (Version::Five, "POST", ["api", "v1", "case", id, "link", "external", "add"])
+            if world.version_of_five != "5.4.0-1" =>
+        {
+            cases::add_link(world, who, id, &sent.json)
+        }
         (Version::Five, "POST", ["api", "v1", "alert", id, "procedure"]) => {
             procedures::add(world, who, id, &sent.json)
         }
@@ -180,7 +188,7 @@ fn open(world: &World, method: &str, parts: &[&str]) -> Option<Reply> {
         }
         (Version::Five, "GET", ["api", "v1", "status", "public"]) => Some(json_reply(
             200,
-            &json!({"sso": false, "ssoProviders": [], "version": "5.7.3-1", "imports": {}}),
+            &json!({"sso": false, "ssoProviders": [], "version": world.version_of_five, "imports": {}}),
         )),
         _ => None,
     }
@@ -192,7 +200,7 @@ fn status(world: &World) -> Value {
     let misp = json!({"name": "own", "version": "2.5.1", "status": "OK", "url": url, "purpose": "ImportAndExport"});
     let version = match world.version {
         Version::Four => "4.1.24-1",
-        Version::Five => "5.7.3-1",
+        Version::Five => world.version_of_five,
     };
     let mut out = json!({
         "versions": {"Scalligraph": version, "TheHive": version, "Play": "2.8.22"},

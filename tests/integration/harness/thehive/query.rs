@@ -6,7 +6,7 @@ use super::filter::Kind;
 use super::refused::Refused;
 use super::users::Who;
 use super::world::{Version, World};
-use super::{alerts, cases, filter, json_reply};
+use super::{alerts, cases, filter, json_reply, procedures};
 use crate::http_fake::Reply;
 
 /// What a query of TheHive 4 can begin with, in its own order (`053-query-unknown-operation`).
@@ -268,12 +268,11 @@ fn further(
                 .cloned()
                 .collect())
         }
-        "procedures" if world.version == Version::Five => {
-            let of_them = world
-                .procedures
-                .iter()
-                .filter(|(alert, _)| ids.contains(&alert.as_str()));
-            Ok(of_them.map(|(_, procedure)| procedure.clone()).collect())
+        "procedures"
+            if world.version == Version::Five
+                || records.iter().all(|record| record["_type"] == "Case") =>
+        {
+            Ok(procedures::of(world, &ids))
         }
         "case" => {
             let named = records
@@ -344,6 +343,14 @@ fn with_extra(world: &World, who: &Who, mut record: Value, wanted: &Value) -> Va
         .iter()
         .find(|one| one.record["_id"] == id.as_str())
         .map(|one| one.parent.clone());
+    if !record["patternId"].is_null()
+        && wanted
+            .as_array()
+            .is_some_and(|all| all.contains(&"pattern".into()))
+    {
+        record["extraData"]["pattern"] = procedures::pattern(&record);
+        return record;
+    }
     if record["_type"] != "Case" && parent.is_none() {
         return record;
     }
@@ -364,6 +371,11 @@ fn with_extra(world: &World, who: &Who, mut record: Value, wanted: &Value) -> Va
                     (is_case && world.owns(&who.organisation, parent)).into();
             }
             (_, Some(_)) => {}
+            // What a TheHive 5 writes there was never seen: an object, by its description.
+            ("links", None) if world.version == Version::Five => {
+                let links = world.links.iter().filter(|(case, _)| *case == id);
+                record["extraData"][name] = links.map(|(_, link)| link.clone()).collect();
+            }
             ("shareCount", None) => record["extraData"][name] = world.shares(&id).into(),
             ("isOwner", None) => {
                 record["extraData"][name] = world.owns(&who.organisation, &id).into()

@@ -43,8 +43,12 @@ pub(crate) struct World {
     pub(crate) case_templates: Vec<String>,
     /// Ids of the techniques in the catalogue of TheHive 5.
     pub(crate) patterns: Vec<String>,
-    /// Procedures, each with the `_id` of its alert.
+    /// Procedures, each with the `_id` of its alert or case.
     pub(crate) procedures: Vec<(String, Value)>,
+    /// Links of cases to other places, each with the `_id` of its case.
+    pub(crate) links: Vec<(String, Value)>,
+    /// The version that a TheHive 5 names.
+    pub(crate) version_of_five: &'static str,
     /// What was done to observables of cases: `_id`, operation, details. Of what a case gets from an alert there is none.
     pub(crate) audits: Vec<(String, &'static str, Value)>,
     /// Values that no observable may have. TheHive 4 looks at each by itself, 5 refuses the whole request.
@@ -188,8 +192,10 @@ impl World {
             },
             custom_fields: Vec::new(),
             case_templates: texts_of(&["phishing"]),
-            patterns: texts_of(&["T1566", "T1059.001"]),
+            patterns: texts_of(&["T1566", "T1566.001", "T1059.001", "T9999"]),
             procedures: Vec::new(),
+            links: Vec::new(),
+            version_of_five: "5.7.3-1",
             refuses: Vec::new(),
             body_limit,
             zip_password: "malware".to_owned(),

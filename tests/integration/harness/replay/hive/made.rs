@@ -188,6 +188,17 @@ pub(super) fn the_case(stage: &mut Stage, exchange: &Exchange) {
     stage.case(&first(exchange), &answered(exchange)[0]);
 }
 
+/// A case with these procedures, of which a real TheHive knows those whose patterns were imported.
+pub(super) fn procedures(stage: &mut Stage, exchange: &Exchange) {
+    let case = first(exchange);
+    stage.case(&case, &Value::Null);
+    for record in answered(exchange) {
+        let mut procedure = record.clone();
+        procedure["caseId"] = stage.here(&case).into();
+        stage.ask("POST", "analyst", "/api/v1/procedure", &procedure);
+    }
+}
+
 pub(super) fn foreign_case(stage: &mut Stage, exchange: &Exchange) {
     let of_answer = answered(exchange).into_iter().next().unwrap_or_default();
     stage.case_of("other", &first(exchange), &of_answer);

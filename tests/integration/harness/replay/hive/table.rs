@@ -3,7 +3,7 @@
 use super::made::{
     a_case, a_file, after_a_bulk_of_one_unknown, alert_and_case, alert_in_case, alerts,
     alerts_and_those_left_out, an_observable_in_its_place, foreign_case, many, nothing, observable,
-    observables, of_path, patched, tagged_others, ten_iocs, ten_recorded, the_case, the_same,
+    observables, of_path, patched, procedures, tagged_others, ten_iocs, ten_recorded, the_case, the_same,
     thousand, two_cases, two_observables, two_of_three, two_with_former_messages, with_an_address,
 };
 use super::stage::Stage;
@@ -210,4 +210,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row("586-patch-observables-bulk-odd-value", two_observables),
     row("587-query-observables-by-the-start-of-a-tag", tagged_others),
+    row("594-query-case-with-links", the_case),
+    row("595-query-procedures-of-case", procedures),
+    row("596-query-procedures-of-unknown-case", nothing),
 ];
