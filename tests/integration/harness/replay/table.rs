@@ -2,8 +2,9 @@
 
 use super::later_seeds::{
     allowed_list, default_filter, default_tags, event_382, event_383, event_1972, event_2903,
-    event_2910, event_2910_with_allowed_list, event_2933, event_2933_reported, import_rules, no_defaults, open_proposal,
-    open_proposal_that_blocks, partner_event_with_rules, published_event, three_events,
+    event_2910, event_2910_with_allowed_list, event_2933, event_2933_reported, import_rules,
+    no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
+    published_event, three_events,
 };
 use super::seeds::{
     equal_values, event_61, event_62, event_63, event_79, event_92, event_92_with_attribute,

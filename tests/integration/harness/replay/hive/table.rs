@@ -3,8 +3,9 @@
 use super::made::{
     a_case, a_file, after_a_bulk_of_one_unknown, alert_and_case, alert_in_case, alerts,
     alerts_and_those_left_out, an_observable_in_its_place, foreign_case, many, nothing, observable,
-    observables, of_path, patched, procedures, tagged_others, ten_iocs, ten_recorded, the_case, the_same,
-    thousand, two_cases, two_observables, two_of_three, two_with_former_messages, with_an_address,
+    observables, of_path, patched, procedures, tagged_others, ten_iocs, ten_recorded, the_case,
+    the_same, thousand, two_cases, two_observables, two_of_three, two_with_former_messages,
+    with_an_address,
 };
 use super::stage::Stage;
 use crate::replay::wire::Exchange;
