@@ -12,7 +12,7 @@ use super::plan::{Action, DiffContext, Planned, Subject};
 use super::retraction::{is_retracted, strip_mark, was_quiet_when_deleted};
 use super::setting_tags;
 use super::verdicts::{Remark, SkipRule, join_applying};
-use crate::ids::Ids;
+use crate::ids::{EventRole, Ids};
 use crate::markings::{Pap, Tlp};
 use crate::misp::EventContent;
 use crate::misp::changes::{AttributePatch, EventPatch};
@@ -558,11 +558,12 @@ pub fn event_patch(
     rules: &DiffContext<'_>,
 ) -> (EventPatch, Vec<String>) {
     let event = &held.event;
-    if rules.is_public && wanted.tlp.forbids_sharing() {
+    let is_all_removed = rules.is_public && wanted.tlp.forbids_sharing();
+    if is_all_removed || wanted.role == EventRole::Into {
         return (EventPatch::default(), Vec::new());
     }
 
-    let is_ours = !wanted.only_tightens && !wanted.is_guest;
+    let is_ours = !wanted.only_tightens && !wanted.role.is_guest();
     let higher = event
         .threat_level_id
         .is_none_or(|level| level == 4 || i64::from(wanted.threat_level) < level);
@@ -635,7 +636,7 @@ fn describe_left_as_is(
     tags: &HeldTags<'_>,
     rules: &DiffContext<'_>,
 ) -> Vec<String> {
-    if wanted.is_guest {
+    if wanted.role.is_guest() {
         return Vec::new();
     }
 

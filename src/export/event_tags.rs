@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::ids::Ids;
+use crate::ids::{EventRole, Ids};
 use crate::secret::Secret;
 use crate::types::replace_astral;
 use crate::{tags, text};
@@ -22,6 +22,8 @@ const LONGEST_TAG: usize = 128;
 const MOST_CASES: usize = 20;
 /// What ends the name of a case in the tag of an event that is another's.
 const GUEST: &str = ".guest";
+/// What ends it in the tag of an event that a tag `misp:into` named.
+const INTO: &str = ".into";
 /// What TheHive puts between the titles of cases that it merges (`CaseSrv.merge` of TheHive 4).
 const BETWEEN_TITLES: &str = " / ";
 
@@ -45,9 +47,8 @@ pub struct CaseName<'a> {
     pub title: &'a str,
     /// How the info line of its event is made of that, the option `event_info`.
     pub event_info: &'a str,
-    /// True where the event is another case's, and somebody confirmed that this one's IOCs go there
-    /// too.
-    pub is_guest: bool,
+    /// Whose the event is.
+    pub role: EventRole,
 }
 
 /// A tag that names an event on one connection.
@@ -70,6 +71,8 @@ pub enum Standing {
     /// This installation wrote it, since somebody confirmed that the case's IOCs go to that event,
     /// which is another's.
     Confirmed,
+    /// This installation wrote it, since a tag `misp:into` named the event.
+    Into,
     /// Nothing shows that; the text says why.
     Doubtful(String),
 }
@@ -78,10 +81,14 @@ impl CaseName<'_> {
     /// The case in a tag: its id and the moment of its creation, in digits and letters; and whether
     /// it is a guest there.
     fn to_tag_part(self) -> String {
-        let guest = if self.is_guest { GUEST } else { "" };
+        let role = match self.role {
+            EventRole::Own => "",
+            EventRole::Guest => GUEST,
+            EventRole::Into => INTO,
+        };
         match self.created.parse::<u64>() {
-            Ok(created) => format!("{}.{}{guest}", self.id, to_base_36(created)),
-            Err(_) => format!("{}{guest}", self.id),
+            Ok(created) => format!("{}.{}{role}", self.id, to_base_36(created)),
+            Err(_) => format!("{}{role}", self.id),
         }
     }
 }
@@ -228,6 +235,7 @@ pub fn assess(
             }
             Some((claimed, _)) if *claimed == case.to_tag_part() => Standing::Proven,
             Some((claimed, _)) if claimed.strip_suffix(GUEST) == Some(&case.to_tag_part()) => Standing::Confirmed,
+            Some((claimed, _)) if claimed.strip_suffix(INTO) == Some(&case.to_tag_part()) => Standing::Into,
             Some(_) if !info(&tag.uuid).is_some_and(|info| has_merged_title(case, &info)) => Standing::Doubtful(
                 "it is the tag of another case, and the title of its event is not one of those \
                  that this case's is joined of, \
@@ -338,7 +346,7 @@ mod tests {
             organisation: "soc",
             title: "Phishing / Malware wave / x",
             event_info: "[SOC-{number}] {title}",
-            is_guest: false,
+            role: EventRole::Own,
         }
     }
 
@@ -497,11 +505,11 @@ mod tests {
 
         let (this, other) = (
             CaseName {
-                is_guest: true,
+                role: EventRole::Guest,
                 ..sample_case("~1")
             },
             CaseName {
-                is_guest: true,
+                role: EventRole::Guest,
                 ..sample_case("~2")
             },
         );

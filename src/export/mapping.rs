@@ -12,7 +12,7 @@ use super::options::Settings;
 use super::retraction::neutralise_mark;
 use super::verdicts::SkipRule;
 use crate::cortex::markdown::unquote;
-use crate::ids::{self, Ids};
+use crate::ids::{self, EventRole, Ids};
 use crate::misp::draft::AttributeDraft;
 use crate::report::ledger::Verdict;
 use crate::secret::truncate_text;
@@ -593,7 +593,7 @@ fn build_event_head(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
         kept: Vec::new(),
         spared: Vec::new(),
         doubts: Doubts::default(),
-        is_guest: false,
+        role: EventRole::Own,
         only_tightens: is_refused,
     }
 }

@@ -12,6 +12,7 @@ mod draft;
 mod event_report;
 pub mod event_tags;
 mod file_objects;
+mod into;
 pub mod load;
 mod mapping;
 mod options;
@@ -178,9 +179,11 @@ impl Worker for Export {
         let thehive = open_thehive(session, config, &network)?;
         let input = load_allowed_input(session, config, thehive.as_ref(), parameters.scope)?;
         addressing::warn_of_mistyped_tags(&input, run);
+        into::validate_tags(&input, &all)?;
 
         let exporting = addressing::select_connections(exporting, &input, requested, run)?;
         let exporting = select_allowed(exporting, job.organisation(), run)?;
+        into::warn_of_other_connections(&input, &exporting, &all, run);
         let several = addressing::describe_several_targets(&exporting, &input);
         run.draft().full.dry_run = dry_run;
         report_case(&input, job, run);

@@ -1,9 +1,10 @@
 //! Which event a case is exported to, and which others are this case's too. An event is the case's
 //! if its uuid is computed from the case, or if a tag shows that this installation exported the
 //! case, or one that was merged into it, to that event. Neither is enough where the event is not
-//! our own organisation's.
+//! our own organisation's. An event that a tag `misp:into` names (`into.rs`) goes before all of
+//! them.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use uuid::Uuid;
 
 use super::case::ExportInput;
@@ -11,6 +12,7 @@ use super::connection::ConnectionExport;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections::{self, Connection};
 use crate::http;
+use crate::ids::EventRole;
 use crate::misp::wire::Event;
 use crate::misp::{FoundEvent, FoundEvents, Misp, Whose};
 use crate::secret::{Secret, truncate_text};
@@ -27,14 +29,15 @@ pub struct Target {
     pub extends: Option<Uuid>,
     /// What is there.
     pub there: Option<FoundEvent>,
-    /// True if it is another case's, and somebody confirmed that this one's IOCs go there too.
-    pub is_guest: bool,
+    /// Whose it is.
+    pub role: EventRole,
 }
 
 /// The events of a case.
 pub struct Targets {
-    /// The one that new IOCs go to.
-    pub main: Target,
+    /// The one that new IOCs go to; or why nothing may be added to the one that a tag names, while
+    /// what is there of the case becomes stricter.
+    pub main: Result<Target>,
     /// Others that are there: they become as strict as the case, and what is no IOC any more is
     /// retracted there too.
     pub followed: Vec<Target>,
@@ -70,9 +73,21 @@ impl<'t> Evidence<'t> {
     }
 
     fn is_shown(&self, uuid: &Uuid) -> bool {
-        self.is_proven(uuid)
-            || self.confirmed == Some(*uuid)
-            || self.has(uuid, &Standing::Confirmed)
+        self.is_proven(uuid) || self.is_confirmed(uuid) || self.has(uuid, &Standing::Into)
+    }
+
+    /// True for another case's event that somebody confirmed.
+    fn is_confirmed(&self, uuid: &Uuid) -> bool {
+        self.confirmed == Some(*uuid) || self.has(uuid, &Standing::Confirmed)
+    }
+
+    /// Whose an event is that is not computed from the case.
+    fn role_of(&self, uuid: &Uuid) -> EventRole {
+        match () {
+            () if self.is_proven(uuid) => EventRole::Own,
+            () if self.is_confirmed(uuid) => EventRole::Guest,
+            () => EventRole::Into,
+        }
     }
 
     /// The events that tags name rightly, each once.
@@ -102,22 +117,37 @@ impl ConnectionExport<'_> {
         (&self.connection.name, key)
     }
 
-    /// The event computed from the case; else the oldest that a tag proves; else a new one. Tags
-    /// that prove nothing are named in the message.
+    /// The event that a tag `misp:into` names; else the one computed from the case; else the oldest
+    /// that a tag proves; else a new one. Tags that prove nothing are named in the message.
     pub fn select_targets(&self, misp: &Misp) -> Result<Targets> {
         let (new, old) = self.computed_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
+        let named = self.find_named_event(misp)?;
         let FoundEvents {
             heads: there,
             mut contents,
-        } = self.find_candidates(misp, new.iter().chain(&old).copied().collect(), &tags)?;
+        } = self.find_candidates(
+            misp,
+            new.iter().chain(&old).copied().collect(),
+            &tags,
+            named,
+        )?;
         let standings = self.assess_tags(&tags, &there);
         let evidence = Evidence {
             confirmed: self.check_confirmed_event(misp, &tags, &there, &is_own)?,
             tags: &tags,
             standings: &standings,
         };
+
+        let named = match named.filter(|uuid| !is_own(uuid)) {
+            Some(uuid) => {
+                let event = find_event(&there, &uuid);
+                Some((uuid, self.check_named_event(misp, &uuid, event)?))
+            }
+            None => None,
+        };
+        let is_named = |uuid: &Uuid| named.is_some_and(|(named, _)| named == *uuid);
 
         let is_of_case = |uuid: &Uuid| {
             evidence.confirmed == Some(*uuid)
@@ -133,23 +163,36 @@ impl ConnectionExport<'_> {
         self.report_doubtful_tags(
             evidence
                 .unshown_tags()
-                .filter(|(tag, _)| !is_own(&tag.uuid)),
+                .filter(|(tag, _)| !is_own(&tag.uuid) && !is_named(&tag.uuid)),
         );
 
-        let mut ours = ours.into_iter().map(|(uuid, event)| Target {
+        let mut to_target = |(uuid, event): There| Target {
             uuid,
             extends: None,
             there: Some(FoundEvent {
                 content: contents.remove(&uuid),
                 head: event,
             }),
-            is_guest: !is_own(&uuid) && !evidence.is_proven(&uuid),
-        });
+            role: match is_own(&uuid) {
+                true => EventRole::Own,
+                false => evidence.role_of(&uuid),
+            },
+        };
+        let mut followed: Vec<_> = ours.into_iter().map(&mut to_target).collect();
+        if let Some((uuid, event)) = named {
+            let main = match followed.iter().position(|target| target.uuid == uuid) {
+                Some(place) => followed.remove(place),
+                None => to_target((uuid, event.clone())),
+            };
+            return Ok(self.select_named(main, followed, event, &tags));
+        }
 
         let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
-
-        let main = match ours.next() {
-            Some(target) => target,
+        let place = followed
+            .iter()
+            .position(|target| target.role != EventRole::Into);
+        let main = match place {
+            Some(place) => followed.remove(place),
             None => Target {
                 uuid: free.next().context(
                     "every uuid that this case's event can have is held by events of other \
@@ -157,17 +200,57 @@ impl ConnectionExport<'_> {
                 )?,
                 extends: self.find_origin(misp, &is_own)?,
                 there: None,
-                is_guest: false,
+                role: EventRole::Own,
             },
         };
+        self.warn_of_former_events(&followed);
 
         let others = free.filter(|uuid| *uuid != main.uuid).collect();
 
         Ok(Targets {
-            followed: ours.collect(),
-            main,
+            followed,
+            main: Ok(main),
             others,
         })
+    }
+
+    /// The targets where a tag `misp:into` names an event: nothing is added to one that more would
+    /// see than may, and what is there of the case becomes stricter.
+    fn select_named(
+        &self,
+        main: Target,
+        mut followed: Vec<Target>,
+        event: &Event,
+        tags: &[EventTag],
+    ) -> Targets {
+        self.warn_of_former_events(&followed);
+        let main = match self.describe_exposure(event) {
+            None => Ok(main),
+            Some(why) => {
+                if tags.iter().any(|tag| tag.uuid == main.uuid) {
+                    followed.push(main);
+                }
+                Err(anyhow!(why))
+            }
+        };
+
+        Targets {
+            main,
+            followed,
+            others: Vec::new(),
+        }
+    }
+
+    /// Events that a tag `misp:into` named before, and none does now.
+    fn warn_of_former_events(&self, followed: &[Target]) {
+        for target in followed.iter().filter(|one| one.role == EventRole::Into) {
+            self.part.warn(format!(
+                "no tag misp:into names event {} any more, to which IOCs of the case were added: \
+                 nothing more is added there, what is no IOC any more is retracted, and what else \
+                 must not stay is to be changed in MISP",
+                target.uuid
+            ));
+        }
     }
 
     /// The events that tags name which this installation signed, and the one that the job confirms:
@@ -189,8 +272,9 @@ impl ConnectionExport<'_> {
         misp: &Misp,
         mut asked: Vec<Uuid>,
         tags: &[EventTag],
+        named: Option<Uuid>,
     ) -> Result<FoundEvents> {
-        let signed: Vec<_> = self.signed_events(tags).collect();
+        let signed: Vec<_> = self.signed_events(tags).chain(named).collect();
         let others: Vec<_> = signed.iter().filter(|uuid| !asked.contains(uuid)).collect();
         asked.extend(others);
 
@@ -311,7 +395,7 @@ impl ConnectionExport<'_> {
             organisation: self.job.organisation,
             title: &case.title,
             event_info: &self.settings.event_info,
-            is_guest: self.is_guest,
+            role: self.role,
         }
     }
 
@@ -444,7 +528,7 @@ impl ConnectionExport<'_> {
     fn report_doubtful_tags<'t>(&self, tags: impl Iterator<Item = (&'t EventTag, &'t Standing)>) {
         let doubtful = |(tag, standing): (&'t EventTag, &'t Standing)| match standing {
             Standing::Doubtful(why) => Some((tag, why.as_str())),
-            Standing::Proven | Standing::Confirmed => None,
+            Standing::Proven | Standing::Confirmed | Standing::Into => None,
         };
         let mut events: Vec<(Uuid, Vec<String>, Vec<&str>)> = Vec::new();
 
