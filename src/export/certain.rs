@@ -65,8 +65,8 @@ impl ConnectionExport<'_> {
         values.dedup();
         let with_files = retracted.iter().any(|(_, is_in_object)| *is_in_object);
         let (is_there, asked) = http::at_once(
-            || thehive.has_case(&case.id),
-            || thehive.fetch_iocs_by_value(&case.id, &values, with_files),
+            || thehive.has(case.holder()),
+            || thehive.fetch_iocs_by_value(case.holder(), &values, with_files),
         );
         if !is_there? {
             return Ok(None);

@@ -232,7 +232,10 @@ impl ConnectionExport<'_> {
                 self.case_name(),
             );
 
-            self.part.request_operation(Operation::AddTagToCase { tag });
+            self.part.request_operation(match self.input.case.is_alert {
+                true => Operation::AddTagToAlert { tag },
+                false => Operation::AddTagToCase { tag },
+            });
         }
     }
 

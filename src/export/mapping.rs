@@ -196,7 +196,7 @@ fn build_link(event: &Uuid, context: &MappingContext<'_>) -> Option<AttributeDra
         category: "Internal reference".to_owned(),
         value,
         to_ids: false,
-        comment: format!("Case #{} in TheHive", context.case.number),
+        comment: format!("{} in TheHive", context.case.name()),
         is_closed: true,
         ..context.draft_of(&[])
     })
@@ -601,8 +601,8 @@ fn build_event_head(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
 /// The info line; an empty title is named by the case's number.
 fn info_line(case: &Case, pattern: &str) -> String {
     match full_info_line(case, pattern).as_str() {
-        "" => format!("Case #{}", case.number),
-        NOTHING => format!("Case #{}: {NOTHING}", case.number),
+        "" => case.name(),
+        NOTHING => format!("{}: {NOTHING}", case.name()),
         info => truncate_text(info, LONGEST_INFO),
     }
 }
@@ -610,7 +610,7 @@ fn info_line(case: &Case, pattern: &str) -> String {
 fn full_info_line(case: &Case, pattern: &str) -> String {
     let title = text::clean_name(case.title.as_str().into());
     let title = if title.is_empty() {
-        format!("Case #{}", case.number)
+        case.name()
     } else {
         title
     };

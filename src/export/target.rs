@@ -16,6 +16,7 @@ use crate::ids::EventRole;
 use crate::misp::wire::Event;
 use crate::misp::{FoundEvent, FoundEvents, Misp, Whose};
 use crate::secret::{Secret, truncate_text};
+use crate::thehive::Holder;
 
 /// Events of doubtful tags that the message names.
 const NAMED: usize = 3;
@@ -358,7 +359,7 @@ impl ConnectionExport<'_> {
             .filter(|case| *case != self.input.case.id);
 
         for case in others {
-            match self.job.thehive.map(|thehive| thehive.has_case(case)) {
+            match self.job.thehive.map(|thehive| thehive.has(Holder::Case(case))) {
                 Some(Ok(true)) => {
                     return refused(&format!(
                         "it is the event of case {case}, which is still there"
@@ -396,12 +397,17 @@ impl ConnectionExport<'_> {
             title: &case.title,
             event_info: &self.settings.event_info,
             role: self.role,
+            is_alert: case.is_alert,
         }
     }
 
     fn assess_tags(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
         let info = |uuid: &Uuid| find_event(there, uuid).map(|event| event.info.clone());
-        let has_case = |case: &str| self.job.thehive.map(|thehive| thehive.has_case(case));
+        let has_case = |case: &str| self.job.thehive.map(|thehive| thehive.has(Holder::Case(case)));
+        let is_of_case = |alert: &str| {
+            let asked = self.job.thehive?.case_of_alert(alert);
+            Some(asked.map(|case| case.as_ref() == Some(&self.input.case.id)))
+        };
 
         event_tags::assess(
             tags,
@@ -410,6 +416,7 @@ impl ConnectionExport<'_> {
             self.case_name(),
             info,
             has_case,
+            is_of_case,
         )
     }
 

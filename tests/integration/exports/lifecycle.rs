@@ -7,6 +7,7 @@ mod comments;
 mod desk;
 mod equal_values;
 mod event_tags;
+mod into;
 mod managed_elsewhere;
 mod memory;
 mod merged_cases;

@@ -159,6 +159,7 @@ impl Desk {
             title: "",
             event_info: "",
             role: EventRole::Own,
+            is_alert: false,
         };
         event_tags::build(
             &Ids::new("test.example", None),
