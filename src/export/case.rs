@@ -12,8 +12,8 @@ use crate::json::{self, Element, Flaw};
 use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, truncate_text};
 use crate::text::join_first;
-use crate::thehive::{Holder, TheHive};
 use crate::thehive::wire::{Observable, member};
+use crate::thehive::{Holder, TheHive};
 use crate::time;
 
 /// A case, as far as an event needs it.

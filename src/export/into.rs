@@ -3,6 +3,7 @@
 //! touched. What may not be written to is refused before anything is sent; what the case must not
 //! be shown to neither.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -42,7 +43,7 @@ const SHARING_GROUP: u64 = 4;
 const ALL_COMMUNITIES: u64 = 3;
 
 /// An event as a tag names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum EventName {
     Uuid(Uuid),
     Number(u64),
@@ -82,13 +83,12 @@ fn tags_of(input: &ExportInput) -> impl Iterator<Item = (&str, Option<&str>)> {
 
 /// The events that tags name on a connection, each once.
 fn events_on(input: &ExportInput, connection: &str) -> Vec<EventName> {
-    let mut events = Vec::new();
-    for value in tags_of(input).filter_map(|(_, value)| value) {
-        let event = EventName::parse(value, connection);
-        events.extend(event.filter(|event| !events.contains(event)));
-    }
+    let values = tags_of(input).filter_map(|(_, value)| value);
+    let events: BTreeSet<_> = values
+        .filter_map(|value| EventName::parse(value, connection))
+        .collect();
 
-    events
+    events.into_iter().collect()
 }
 
 /// Checks that each tag names an event on one of the connections that export: what was meant for

@@ -155,7 +155,9 @@ pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<Exp
 
     let mut input = match thehive.filter(|_| is_linked) {
         Some(thehive) => {
-            let all = thehive.fetch_ioc_observables(Holder::Case(&case::read_id(&case)?))?.all;
+            let all = thehive
+                .fetch_ioc_observables(Holder::Case(&case::read_id(&case)?))?
+                .all;
             let of = link_filter(&observable);
             let kept = all
                 .into_iter()

@@ -609,11 +609,7 @@ fn info_line(case: &Case, pattern: &str) -> String {
 
 fn full_info_line(case: &Case, pattern: &str) -> String {
     let title = text::clean_name(case.title.as_str().into());
-    let title = if title.is_empty() {
-        case.name()
-    } else {
-        title
-    };
+    let title = if title.is_empty() { case.name() } else { title };
 
     // One pass, so that a title that reads like a placeholder stays as it is.
     let parts = pattern

@@ -359,7 +359,11 @@ impl ConnectionExport<'_> {
             .filter(|case| *case != self.input.case.id);
 
         for case in others {
-            match self.job.thehive.map(|thehive| thehive.has(Holder::Case(case))) {
+            match self
+                .job
+                .thehive
+                .map(|thehive| thehive.has(Holder::Case(case)))
+            {
                 Some(Ok(true)) => {
                     return refused(&format!(
                         "it is the event of case {case}, which is still there"
@@ -403,7 +407,11 @@ impl ConnectionExport<'_> {
 
     fn assess_tags(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
         let info = |uuid: &Uuid| find_event(there, uuid).map(|event| event.info.clone());
-        let has_case = |case: &str| self.job.thehive.map(|thehive| thehive.has(Holder::Case(case)));
+        let has_case = |case: &str| {
+            self.job
+                .thehive
+                .map(|thehive| thehive.has(Holder::Case(case)))
+        };
         let is_of_case = |alert: &str| {
             let asked = self.job.thehive?.case_of_alert(alert);
             Some(asked.map(|case| case.as_ref() == Some(&self.input.case.id)))

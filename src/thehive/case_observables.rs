@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::observables::Holder;
 use super::TheHive;
 use super::cases::{filter, is, is_one_of, oldest_first, page};
+use super::observables::Holder;
 use super::wire::Observable;
 use crate::json::{self, Element};
 

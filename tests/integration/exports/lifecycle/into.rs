@@ -401,7 +401,10 @@ fn an_event_that_is_deleted_meanwhile_is_not_made_anew() {
     });
     let report = desk.export();
     assert!(desk.misp.world().events.is_empty());
-    assert!(failure(&report).contains("404: Invalid event"), "{report:#}");
+    assert!(
+        failure(&report).contains("404: Invalid event"),
+        "{report:#}"
+    );
 }
 
 #[test]
@@ -432,5 +435,24 @@ fn a_tag_elsewhere_is_named_and_counts_for_nothing() {
         report.to_string().contains("which counts on a case only"),
         "{report:#}"
     );
+    assert_eq!(desk.misp.world().events.len(), 2);
+}
+
+#[test]
+fn a_tag_for_a_connection_that_the_export_does_not_go_to_is_told() {
+    let desk = desk_with(&named(UUID));
+    desk.tag(&[named(UUID), "misp:to=\"other\"".to_owned()]);
+    let before = event(&desk, UUID);
+    let mut job = desk.job();
+    for option in ["url", "key"] {
+        let first = job["config"][option][0].clone();
+        job["config"][option] = json!([first, first]);
+    }
+    job["config"]["name"] = json!(["misp-corp", "other"]);
+    job["config"]["purpose"] = json!(["ExportOnly", "ExportOnly"]);
+    let report = desk.run(&job);
+    let told = full(&report)["warnings"].to_string();
+    assert!(told.contains("to which this export does not go"), "{told}");
+    assert_eq!(changes(&before, &event(&desk, UUID)), [""; 0]);
     assert_eq!(desk.misp.world().events.len(), 2);
 }

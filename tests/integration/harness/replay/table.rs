@@ -679,4 +679,5 @@ pub(super) const ROWS: &[Row] = &[
     seeded("583-events-restsearch-published-false", published_event),
     seeded("590-events-restsearch-with-deleted", event_1972),
     seeded("591-view-event-with-deleted", event_1972),
+    row("602-index-by-unknown-number"),
 ];

@@ -209,4 +209,8 @@ pub(super) const ROWS: &[Row] = &[
         after_a_bulk_of_one_unknown,
     ),
     row("586-patch-observables-bulk-odd-value", two_observables),
+    row("590-query-alert-by-id", alerts),
+    row("591-query-iocs-of-an-alert", observables),
+    row("592-query-alert-in-a-case", alerts),
+    row("593-query-alert-not-found", nothing),
 ];
