@@ -246,7 +246,7 @@ impl Ids {
 
     fn signature(&self, kind: Kind, head: &[u8]) -> Vec<u8> {
         let maker = match kind {
-            Kind::Part if self.is_into => self.into_mark(head),
+            Kind::Part if self.is_into => self.mark_of_named_events(head),
             Kind::Event | Kind::Part => product_mark(head),
         };
         [maker, self.instance_mark(kind, head)].concat()
@@ -254,7 +254,7 @@ impl Ids {
 
     /// What stands in place of the product's mark in an event that a tag `misp:into` names: an
     /// import knows by it what an export of this installation added, for whichever case.
-    fn into_mark(&self, head: &[u8]) -> [u8; MARK] {
+    fn mark_of_named_events(&self, head: &[u8]) -> [u8; MARK] {
         let parts: [&[u8]; 3] = [b"into", self.instance.as_bytes(), head];
         match &self.secret {
             None => hash_mark(&[PRODUCT.as_bytes(), &parts.join(&0u8)]),
@@ -267,7 +267,7 @@ impl Ids {
     /// without a secret anybody can compute them.
     pub fn is_put_into_event(&self, uuid: &Uuid) -> bool {
         let (head, signature) = uuid.as_bytes().split_at(SIGNED);
-        let has_mark = |ids: &Self| signature.starts_with(&ids.into_mark(head));
+        let has_mark = |ids: &Self| signature.starts_with(&ids.mark_of_named_events(head));
         uuid.get_version_num() == 5
             && (has_mark(self) || (self.has_secret() && has_mark(&self.without_secret())))
     }

@@ -219,7 +219,7 @@ impl ConnectionExport<'_> {
         misp: &Misp,
         uuid: &Uuid,
         there: Option<&'e Event>,
-    ) -> Result<&'e Event> {
+    ) -> Result<(Uuid, &'e Event)> {
         let event = there.with_context(|| describe_unknown(&EventName::Uuid(*uuid)))?;
         let refused = |why: String| {
             format!(
@@ -252,7 +252,7 @@ impl ConnectionExport<'_> {
             )));
         }
 
-        Ok(event)
+        Ok((*uuid, event))
     }
 
     /// Why the case's IOCs may not be shown to all who see an event: no more may than see an event
@@ -379,11 +379,9 @@ mod tests {
     #[test]
     fn no_more_see_the_event_than_would_see_one_of_the_cases_own() {
         let sees = |held: i64, group: &str, wanted: u64, sharing_group: Option<u64>| {
-            let event = Event {
-                distribution: Some(held),
-                sharing_group_id: group.to_owned(),
-                ..Event::default()
-            };
+            let mut event = Event::default();
+            event.distribution = Some(held);
+            group.clone_into(&mut event.sharing_group_id);
             is_within(&event, wanted, sharing_group)
         };
         for (held, wanted) in [(0, 0), (0, 4), (1, 1), (1, 2), (3, 3), (4, 3)] {

@@ -125,42 +125,24 @@ impl ConnectionExport<'_> {
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
         let named = self.find_named_event(misp)?;
+        let asked = new.iter().chain(&old).copied().collect();
         let FoundEvents {
             heads: there,
             mut contents,
-        } = self.find_candidates(
-            misp,
-            new.iter().chain(&old).copied().collect(),
-            &tags,
-            named,
-        )?;
+        } = self.find_candidates(misp, asked, &tags, named)?;
         let standings = self.assess_tags(&tags, &there);
         let evidence = Evidence {
             confirmed: self.check_confirmed_event(misp, &tags, &there, &is_own)?,
             tags: &tags,
             standings: &standings,
         };
-
         let named = match named.filter(|uuid| !is_own(uuid)) {
-            Some(uuid) => {
-                let event = find_event(&there, &uuid);
-                Some((uuid, self.check_named_event(misp, &uuid, event)?))
-            }
+            Some(uuid) => Some(self.check_named_event(misp, &uuid, find_event(&there, &uuid))?),
             None => None,
         };
+
+        let (ours, claimed) = self.find_ours(misp, &there, (&new, &old), &evidence)?;
         let is_named = |uuid: &Uuid| named.is_some_and(|(named, _)| named == *uuid);
-
-        let is_of_case = |uuid: &Uuid| {
-            evidence.confirmed == Some(*uuid)
-                || evidence.is_proven(uuid)
-                || self.was_exported_before_secret(&tags, uuid)
-        };
-
-        let (mut ours, claimed) =
-            self.find_computed_events(misp, &there, (&new, &old), &is_of_case)?;
-        let mut tagged = evidence.shown_events();
-        tagged.retain(|uuid| !is_own(uuid));
-        ours.extend(self.find_merged_events(misp, &there, &tagged)?);
         self.report_doubtful_tags(
             evidence
                 .unshown_tags()
@@ -181,37 +163,64 @@ impl ConnectionExport<'_> {
         };
         let mut followed: Vec<_> = ours.into_iter().map(&mut to_target).collect();
         if let Some((uuid, event)) = named {
-            let main = match followed.iter().position(|target| target.uuid == uuid) {
-                Some(place) => followed.remove(place),
-                None => to_target((uuid, event.clone())),
-            };
+            let new = || to_target((uuid, event.clone()));
+            let main = take_target(&mut followed, |target| target.uuid == uuid).unwrap_or_else(new);
             return Ok(self.select_named(main, followed, event, &tags));
         }
 
         let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
-        let place = followed
-            .iter()
-            .position(|target| target.role != EventRole::Into);
-        let main = match place {
-            Some(place) => followed.remove(place),
-            None => Target {
-                uuid: free.next().context(
-                    "every uuid that this case's event can have is held by events of other \
-                     organisations (\"instance_secret\" makes uuids that nobody else can claim)",
-                )?,
-                extends: self.find_origin(misp, &is_own)?,
-                there: None,
-                role: EventRole::Own,
-            },
+        let main = match take_target(&mut followed, |target| target.role != EventRole::Into) {
+            Some(target) => target,
+            None => self.new_target(misp, free.next(), &is_own)?,
         };
         self.warn_of_former_events(&followed);
-
         let others = free.filter(|uuid| *uuid != main.uuid).collect();
 
         Ok(Targets {
             followed,
             main: Ok(main),
             others,
+        })
+    }
+
+    /// The events that are there and the case's, those computed from it first; and those of the
+    /// computed uuids that somebody else claimed.
+    fn find_ours(
+        &self,
+        misp: &Misp,
+        there: &[There],
+        (new, old): (&[Uuid], &[Uuid]),
+        evidence: &Evidence<'_>,
+    ) -> Result<(Vec<There>, Vec<Uuid>)> {
+        let is_of_case = |uuid: &Uuid| {
+            evidence.confirmed == Some(*uuid)
+                || evidence.is_proven(uuid)
+                || self.was_exported_before_secret(evidence.tags, uuid)
+        };
+        let (mut ours, claimed) =
+            self.find_computed_events(misp, there, (new, old), &is_of_case)?;
+        let mut tagged = evidence.shown_events();
+        tagged.retain(|uuid| !new.contains(uuid) && !old.contains(uuid));
+        ours.extend(self.find_merged_events(misp, there, &tagged)?);
+
+        Ok((ours, claimed))
+    }
+
+    /// An event that is not there yet, by the first uuid that is free.
+    fn new_target(
+        &self,
+        misp: &Misp,
+        free: Option<Uuid>,
+        is_own: &dyn Fn(&Uuid) -> bool,
+    ) -> Result<Target> {
+        Ok(Target {
+            uuid: free.context(
+                "every uuid that this case's event can have is held by events of other \
+                 organisations (\"instance_secret\" makes uuids that nobody else can claim)",
+            )?,
+            extends: self.find_origin(misp, is_own)?,
+            there: None,
+            role: EventRole::Own,
         })
     }
 
@@ -606,6 +615,12 @@ pub fn has_event_tag(input: &ExportInput, connection: &str, event: Option<&Uuid>
     event_tags::of_connection(&input.case.tags, connection)
         .iter()
         .any(|tag| Some(&tag.uuid) == event)
+}
+
+/// Takes the first target out of which this holds.
+fn take_target(targets: &mut Vec<Target>, is_it: impl FnMut(&Target) -> bool) -> Option<Target> {
+    let place = targets.iter().position(is_it)?;
+    Some(targets.remove(place))
 }
 
 fn find_event<'t>(there: &'t [There], uuid: &Uuid) -> Option<&'t Event> {
