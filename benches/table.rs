@@ -87,6 +87,7 @@ fn chunk(table: &mut Table, attributes: &[Attribute]) {
         marks: &AlertOptions::default(),
         scrubber: &Scrubber::default(),
         key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
+        is_own_export: &|_| false,
     };
     let choice = serde_json::from_value(Value::Object(serde_json::Map::new())).unwrap();
     let started = Instant::now();

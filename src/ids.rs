@@ -29,6 +29,28 @@ pub struct Ids {
     guest: String,
     /// The `guest` of the other side of a case that TheHive shares ([`Self::other_side`]).
     beside: Option<String>,
+    /// True inside an event that a tag `misp:into` names.
+    is_into: bool,
+}
+
+/// Whose an event is that IOCs of a case are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventRole {
+    /// The case's own.
+    #[default]
+    Own,
+    /// Another case's; somebody confirmed that this one's IOCs go there too.
+    Guest,
+    /// One that people made: a tag `misp:into` of the case names it, or did.
+    Into,
+}
+
+impl EventRole {
+    /// True for an event that is not the case's own: its title, levels and tags are somebody
+    /// else's.
+    pub fn is_guest(self) -> bool {
+        self != Self::Own
+    }
 }
 
 /// What a uuid is for. With a secret, events are marked in another way than what stands in them: so
@@ -47,6 +69,7 @@ impl Ids {
             secret: secret.cloned(),
             guest: String::new(),
             beside: None,
+            is_into: false,
         }
     }
 
@@ -83,15 +106,15 @@ impl Ids {
         }
     }
 
-    /// How the uuids of a case's attributes and objects are made inside events. In the event of
-    /// another case (`is_guest`) they depend on this case too; and those of organisations that
-    /// TheHive shares the case with (not `is_owner`) differ from its owner's: so each takes back
-    /// only what it put there itself. The organisations that share a case have one name in common,
-    /// since they take back nothing.
-    pub fn for_case(&self, (id, created): (&str, &str), is_guest: bool, is_owner: bool) -> Self {
+    /// How the uuids of a case's attributes and objects are made inside events. In an event that is
+    /// not its own they depend on this case too; and those of organisations that TheHive shares the
+    /// case with (not `is_owner`) differ from its owner's: so each takes back only what it put there
+    /// itself. The organisations that share a case have one name in common, since they take back
+    /// nothing.
+    pub fn for_case(&self, (id, created): (&str, &str), role: EventRole, is_owner: bool) -> Self {
         let case = [id, created].join("\0");
         let shared = [case.as_str(), "shared"].join("\0");
-        let own = if is_guest { case } else { String::new() };
+        let own = if role.is_guest() { case } else { String::new() };
         let (guest, beside) = if is_owner {
             (own, shared)
         } else {
@@ -101,6 +124,7 @@ impl Ids {
         Self {
             guest,
             beside: Some(beside),
+            is_into: role == EventRole::Into,
             ..self.clone()
         }
     }
@@ -224,7 +248,31 @@ impl Ids {
     }
 
     fn signature(&self, kind: Kind, head: &[u8]) -> Vec<u8> {
-        [product_mark(head), self.instance_mark(kind, head)].concat()
+        let maker = match kind {
+            Kind::Part if self.is_into => self.mark_of_named_events(head),
+            Kind::Event | Kind::Part => product_mark(head),
+        };
+        [maker, self.instance_mark(kind, head)].concat()
+    }
+
+    /// What stands in place of the product's mark in an event that a tag `misp:into` names: an
+    /// import knows by it what an export of this installation added, for whichever case.
+    fn mark_of_named_events(&self, head: &[u8]) -> [u8; MARK] {
+        let parts: [&[u8]; 3] = [b"into", self.instance.as_bytes(), head];
+        match &self.secret {
+            None => hash_mark(&[PRODUCT.as_bytes(), &parts.join(&0u8)]),
+            Some(secret) => first_bytes(&hmac_sha256(secret, &parts)),
+        }
+    }
+
+    /// True for an attribute that an export of this installation added, for whichever case, to an
+    /// event that a tag `misp:into` named. Three bytes say so, one uuid of 16 million by chance;
+    /// without a secret anybody can compute them.
+    pub fn is_put_into_event(&self, uuid: &Uuid) -> bool {
+        let (head, signature) = uuid.as_bytes().split_at(SIGNED);
+        let has_mark = |ids: &Self| signature.starts_with(&ids.mark_of_named_events(head));
+        uuid.get_version_num() == 5
+            && (has_mark(self) || (self.has_secret() && has_mark(&self.without_secret())))
     }
 
     fn instance_mark(&self, kind: Kind, head: &[u8]) -> [u8; MARK] {
@@ -395,13 +443,13 @@ mod tests {
     fn a_case_that_is_a_guest_and_a_connection_have_uuids_of_their_own() {
         for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
             let event = ids.event_uuid("~1", "1");
-            let guest = |id: &str| ids.for_case((id, "2"), true, true);
+            let guest = |id: &str| ids.for_case((id, "2"), EventRole::Guest, true);
             let (one, other) = (guest("~2"), guest("~3"));
             let attribute = one
                 .for_event(&event)
                 .part_uuid(&event, &["ip", "203.0.113.7"]);
             assert_ne!(attribute, ids.part_uuid(&event, &["ip", "203.0.113.7"]));
-            let own = ids.for_case(("~1", "1"), false, true);
+            let own = ids.for_case(("~1", "1"), EventRole::Own, true);
             assert!(one.is_case_part(&event, &attribute));
             assert!(
                 !own.is_case_part(&event, &attribute) && !other.is_case_part(&event, &attribute)
@@ -425,13 +473,14 @@ mod tests {
     fn the_owner_of_a_shared_case_and_the_others_have_uuids_of_their_own_in_whatever_event() {
         for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
             let old = ids.without_secret().event_uuid("~1", "1");
-            for (event, is_guest) in [
-                (ids.event_uuid("~1", "1"), false),
-                (old, false),
-                (ids.event_uuid("~2", "2"), true),
+            for (event, role) in [
+                (ids.event_uuid("~1", "1"), EventRole::Own),
+                (old, EventRole::Own),
+                (ids.event_uuid("~2", "2"), EventRole::Guest),
+                (Uuid::new_v4(), EventRole::Into),
             ] {
                 let [owner, shared] =
-                    [true, false].map(|is_owner| ids.for_case(("~1", "1"), is_guest, is_owner));
+                    [true, false].map(|is_owner| ids.for_case(("~1", "1"), role, is_owner));
                 let id = |ids: &Ids| {
                     ids.for_event(&event)
                         .part_uuid(&event, &["ip", "203.0.113.7"])
@@ -453,7 +502,7 @@ mod tests {
                     assert_eq!(id(&this.other_side().unwrap()), id(that));
                 }
 
-                let other = ids.for_case(("~3", "3"), true, true);
+                let other = ids.for_case(("~3", "3"), EventRole::Guest, true);
                 assert!(
                     ![owner, shared]
                         .iter()
@@ -513,10 +562,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_put_into_somebodys_event_is_known_without_its_case_and_by_no_other_installation() {
+        let event = Uuid::new_v4();
+        for ids in [Ids::new("here", None), Ids::new("here", Some(&secret()))] {
+            let part = |role| {
+                let of_case = ids.for_case(("~1", "1"), role, true);
+                of_case.part_uuid(&event, &["ip", "203.0.113.7"])
+            };
+            assert!(ids.is_put_into_event(&part(EventRole::Into)));
+            assert!(!ids.is_put_into_event(&part(EventRole::Guest)));
+            assert!(!Ids::new("there", None).is_put_into_event(&part(EventRole::Into)));
+        }
+    }
+
+    #[test]
     fn other_uuids_are_not_taken_for_ours() {
         for number in 0..2_000u32 {
             let uuid = Uuid::new_v5(&Uuid::NAMESPACE_URL, &number.to_be_bytes());
-            assert!(!is_ours(&uuid) && !Ids::new("here", None).is_made_here(&uuid));
+            let ids = Ids::new("here", None);
+            assert!(!is_ours(&uuid) && !ids.is_made_here(&uuid) && !ids.is_put_into_event(&uuid));
         }
     }
 }

@@ -32,13 +32,16 @@ pub struct ReportBody {
     /// True when a part of the work is missing; the message begins so then.
     #[serde(skip_serializing_if = "is_false")]
     pub is_incomplete: bool,
-    /// Export only: the case, `#42 Phishing wave`.
+    /// Export only: the case, `#42 Phishing wave`; of an alert its reference at its source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
     /// The organisation of TheHive that an export is for, if others may see more of the case; it is
     /// told in the message.
     #[serde(skip)]
     pub seen_by: Option<String>,
+    /// True for the export of an alert.
+    #[serde(skip)]
+    pub is_alert: bool,
     /// Import only: the value that was looked up, shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,

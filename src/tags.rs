@@ -43,7 +43,8 @@ pub const UPDATED: &str = "misp:updated";
 /// How the tag begins that names the creator organisation of an alert's event.
 pub const SOURCE: &str = "src:";
 
-/// Kept for later: the case that an alert goes into.
+/// On a case: the event of MISP that its IOCs go into in place of one of its own,
+/// `misp:into="<connection>:<uuid or number>"`.
 pub const INTO: &str = "misp:into";
 /// On an observable: what an export says of its attribute, `misp:sighting="false-positive"`.
 pub const SIGHTING: &str = "misp:sighting";
@@ -197,28 +198,25 @@ fn reserved_word(tag: &str) -> Option<&'static str> {
 /// The word that a tag is meant to be and whose value cannot be read from it, of those that need
 /// one: it is spelt in a way that [`parse_value`] does not know, or says nothing.
 pub fn mistyped_word(tag: &str) -> Option<&'static str> {
-    const WITHOUT_VALUE: [&str; 6] = [
-        WITHDRAWN,
-        UPDATED,
-        SOURCE,
-        INTO,
-        FALSE_POSITIVES,
-        EXPIRATION,
-    ];
+    const WITHOUT_VALUE: [&str; 5] = [WITHDRAWN, UPDATED, SOURCE, FALSE_POSITIVES, EXPIRATION];
 
-    let word = reserved_word(tag).or_else(|| is_misspelt_to(tag).then_some(TO))?;
+    let word = reserved_word(tag).or_else(|| misspelt_target(tag))?;
     (!WITHOUT_VALUE.contains(&word) && parse_value(tag, word).is_none()).then_some(word)
 }
 
-/// True for the words of [`TO`] with something else between them, such as `misp-to="x"` and
+/// [`TO`] or [`INTO`], where something else stands between its words, such as `misp-to="x"` and
 /// `misp:to "x"`: where a case may go is not to be read past.
-fn is_misspelt_to(tag: &str) -> bool {
+fn misspelt_target(tag: &str) -> Option<&'static str> {
     let plain: Vec<_> = tag.split_whitespace().map(fold_name).collect();
     let plain = plain.join(" ");
     let mut words = plain
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty());
-    tag.contains(['=', '"']) && (words.next(), words.next()) == (Some("misp"), Some("to"))
+    let is_word = tag.contains(['=', '"']) && words.next() == Some("misp");
+    let word = words.next().filter(|_| is_word)?;
+    [TO, INTO]
+        .into_iter()
+        .find(|own| own.strip_prefix("misp:") == Some(word))
 }
 
 /// True for a tag that may go out as it is. What begins with `misp:`, `src:`, `tlp:` or `pap:`,

@@ -183,7 +183,8 @@ pub fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
     for observable in observables.filter(|observable| observable.ioc) {
         for tag in &observable.tags {
             let word = tags::mistyped_word(tag);
-            let list = if word == Some(tags::TO) || tags::parse_value(tag, tags::TO).is_some() {
+            let is_of_case = |name| word == Some(name) || tags::parse_value(tag, name).is_some();
+            let list = if is_of_case(tags::TO) || is_of_case(tags::INTO) {
                 &mut misplaced
             } else if word.is_some() {
                 &mut unread
@@ -205,7 +206,8 @@ pub fn warn_of_mistyped_tags(input: &ExportInput, run: &RunReport) {
         run,
     );
     warn_of_tagged_iocs(
-        "IOCs with a tag misp:to, which counts on a case only: they go wherever their case goes",
+        "IOCs with a tag misp:to or misp:into, which counts on a case only: they go wherever their \
+         case goes",
         &misplaced,
         run,
     );

@@ -3,8 +3,8 @@
 
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::verdicts::SkipRule;
@@ -13,7 +13,7 @@ use crate::markings::{self, Pap, Scale, Tlp};
 use crate::secret::{Scrubber, truncate_text};
 use crate::text::join_first;
 use crate::thehive::wire::{Observable, member};
-use crate::thehive::{CaseProcedure, TheHive};
+use crate::thehive::{CaseProcedure, Holder, TheHive};
 use crate::time;
 
 /// A case, as far as an event needs it.
@@ -43,7 +43,30 @@ pub struct Case {
     pub tags: Vec<String>,
     /// True if it is written as TheHive 5 writes cases, whose pages have other addresses.
     pub is_five: bool,
+    /// True for an alert, which is exported as a case is.
+    pub is_alert: bool,
 }
+
+impl Case {
+    /// What it is in TheHive.
+    pub fn holder(&self) -> Holder<'_> {
+        match self.is_alert {
+            true => Holder::Alert(&self.id),
+            false => Holder::Case(&self.id),
+        }
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match self.is_alert {
+            true => format!("Alert {}", truncate_text(&self.number, LONGEST_REFERENCE)),
+            false => format!("Case #{}", self.number),
+        }
+    }
+}
+
+/// The longest reference of an alert that is shown, in characters.
+const LONGEST_REFERENCE: usize = 100;
 
 /// An observable, or what stands in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +147,41 @@ pub fn read_id(data: &Value) -> Result<String> {
         .filter(|id| !id.trim().is_empty());
     id.map(ToOwned::to_owned)
         .context("the job's data is no case: it has no \"_id\"")
+}
+
+fn is_alert(data: &Value) -> bool {
+    let kind = data.get("_type").and_then(Value::as_str);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("alert"))
+}
+
+/// An alert in the words of a case: its number is its reference at its source, for TheHive numbers
+/// no alerts, and it began at its date.
+///
+/// # Errors
+/// That it is in MISP already, or in a case.
+pub fn from_alert(mut alert: Value) -> Result<Value> {
+    let text = |name: &str| alert.get(name).map(scalar_to_text).unwrap_or_default();
+    let event = truncate_text(&text("sourceRef"), LONGEST_REFERENCE);
+    ensure!(
+        !text("type").trim().eq_ignore_ascii_case("misp"),
+        "the alert was made from event {event} of MISP \"{}\", where it is already: nothing is \
+         exported; what was found since goes out with the case that it becomes",
+        truncate_text(&text("source"), LONGEST_REFERENCE)
+    );
+    let case = member(&alert, &["caseId", "case"]).map(scalar_to_text);
+    if let Some(case) = case.filter(|case| !case.is_empty()) {
+        bail!("the alert went into case {case}: run the responder on that case");
+    }
+
+    let number = alert.get("sourceRef").cloned();
+    let start = alert.get("date").cloned();
+    if let Some(fields) = alert.as_object_mut() {
+        fields.insert("_type".to_owned(), json!("alert"));
+        fields.insert("number".to_owned(), number.unwrap_or_default());
+        fields.insert("startDate".to_owned(), start.unwrap_or_default());
+    }
+
+    Ok(alert)
 }
 
 /// When the case was created, in milliseconds; empty if its data do not say.
@@ -419,6 +477,7 @@ fn parse_case(data: &Value, scale: Scale, warnings: &mut Vec<String>) -> Result<
             .contains(&status.to_ascii_lowercase().as_str()),
         tags,
         is_five: is_from_thehive_5(data),
+        is_alert: is_alert(data),
     };
 
     Ok(case)
@@ -523,7 +582,6 @@ fn scalar_to_text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn parse_input(case: Value, observables: Value) -> ExportInput {
         let elements = parse_observables(&json!({"observables": observables}))

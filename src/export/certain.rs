@@ -68,8 +68,8 @@ impl ConnectionExport<'_> {
         // Objects are made of files, too, which have no value to ask for.
         let with_files = retracted.iter().any(|(_, is_in_object)| *is_in_object);
         let (is_there, asked) = http::at_once(
-            || thehive.has_case(&case.id),
-            || thehive.fetch_iocs_by_value(&case.id, &values, with_files),
+            || thehive.has(case.holder()),
+            || thehive.fetch_iocs_by_value(case.holder(), &values, with_files),
         );
         // Of a case that is gone TheHive gives no observable: that does not mean that none is an
         // IOC.

@@ -22,7 +22,11 @@ impl ConnectionExport<'_> {
         let (Some(held), Some(thehive)) = (held, self.job.thehive) else {
             return;
         };
-        if self.input.case.is_five || self.is_guest || settled.only_tightens {
+        if self.input.case.is_five
+            || self.input.case.is_alert
+            || self.role.is_guest()
+            || settled.only_tightens
+        {
             return;
         }
         let index = EventIndex::new(held, self.ids);

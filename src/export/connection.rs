@@ -10,6 +10,7 @@ use super::ConnectionConfig;
 use super::case::ExportInput;
 use super::case_report::{self, ReportText};
 use super::event_report::count_live;
+use super::into;
 use super::mapping::{self, Decision, MappedEvent, MappingContext};
 use super::options::{ReportSource, Settings};
 use super::plan::Plan;
@@ -20,7 +21,7 @@ use super::target::{self, Target, Targets};
 use super::verdicts::AttributeResult;
 use crate::config::connections::{self, Connection};
 use crate::http::{self, HttpContext};
-use crate::ids::Ids;
+use crate::ids::{EventRole, Ids};
 use crate::misp::wire::Event;
 use crate::misp::write_log::WriteLog;
 use crate::misp::{ContentOptions, EventContent, FoundEvent, Misp};
@@ -60,8 +61,8 @@ pub struct ConnectionExport<'a> {
     /// of TheHive add.
     pub ids: &'a Ids,
     pub input: &'a ExportInput,
-    /// True inside an event that is another case's.
-    pub is_guest: bool,
+    /// Whose the event is that is written to.
+    pub role: EventRole,
     /// What is decided about each observable.
     pub decided: &'a [Decision],
     /// The types that this MISP has.
@@ -130,7 +131,7 @@ impl<'a> ConnectionExport<'a> {
             part,
             ids: job.ids,
             input: job.input,
-            is_guest: false,
+            role: EventRole::Own,
             decided: &[],
             types: &NEWEST,
         }
@@ -206,12 +207,12 @@ impl ConnectionExport<'_> {
     /// Writes the case, and all that goes with it once it is written. Gives what stopped the
     /// writing.
     fn export_case(&self, misp: &Misp) -> Option<anyhow::Error> {
-        let (done, is_guest) = match self.write_case(misp) {
+        let (done, role) = match self.write_case(misp) {
             Ok(written) => written,
             Err(error) => return self.report_unsent(error),
         };
 
-        self.with_event_ids(is_guest, |export| {
+        self.with_event_ids(role, |export| {
             export.add_sightings(misp, &done);
             let hits = export.check_warninglists(misp, &done);
             export.count_proposals(misp, &done);
@@ -243,7 +244,7 @@ impl ConnectionExport<'_> {
         let (ids, case) = (self.job.ids, &self.input.case);
         let (report, remark) = case_report::draft(&mapped.wanted.uuid, case, ids, self.settings);
         mapped.wanted.report = report;
-        if self.is_guest || !self.input.is_case || mapped.wanted.only_tightens {
+        if self.role.is_guest() || !self.input.is_case || mapped.wanted.only_tightens {
             mapped.wanted.report.text = ReportText::NotWanted;
         } else {
             mapped.warnings.extend(remark);
@@ -278,16 +279,16 @@ impl ConnectionExport<'_> {
     /// organisations of TheHive add.
     fn with_event_ids<T>(
         &self,
-        is_guest: bool,
+        role: EventRole,
         write: impl FnOnce(&ConnectionExport<'_>) -> T,
     ) -> T {
         let case = &self.input.case;
         let ids = self
             .ids
-            .for_case((&case.id, &case.created), is_guest, self.input.is_owner);
+            .for_case((&case.id, &case.created), role, self.input.is_owner);
         write(&ConnectionExport {
             ids: &ids,
-            is_guest,
+            role,
             ..*self
         })
     }
@@ -308,32 +309,34 @@ impl ConnectionExport<'_> {
     }
 
     /// Writes the case into its event, and brings the other events of the case in line with it,
-    /// whatever became of the first. Gives what became of it, and whether the event is another
-    /// case's.
-    fn write_case(&self, misp: &Misp) -> Result<(ExportResult, bool)> {
+    /// whatever became of the first. Gives what became of it, and whose the event is.
+    fn write_case(&self, misp: &Misp) -> Result<(ExportResult, EventRole)> {
         // Another run on the same folder waits until all of this is written.
         let _lock = if self.job.dry_run { None } else { misp.lock()? };
         let Targets {
-            mut main,
+            main,
             followed,
             others,
         } = self.select_targets(misp)?;
 
-        let done = self.with_event_ids(main.is_guest, |export| {
-            let done = export.write_main_event(misp, &mut main, others)?;
-            // What is told if the run is stopped while the other events are brought in line.
-            export.set_fallback_report(&ReportData {
-                is_stopped: true,
-                ..done.to_report_data()
-            });
+        let done = main.and_then(|main| {
+            let role = main.role;
+            self.with_event_ids(role, |export| {
+                let done = export.write_main_event(misp, main, others)?;
+                // What is told if the run is stopped while the other events are brought in line.
+                export.set_fallback_report(&ReportData {
+                    is_stopped: true,
+                    ..done.to_report_data()
+                });
 
-            Ok(done)
+                Ok((done, role))
+            })
         });
 
         // Whatever became of the first event: an error of it is given only behind this.
         for target in followed {
             let uuid = target.uuid;
-            if let Err(error) = self.with_event_ids(target.is_guest, |export| {
+            if let Err(error) = self.with_event_ids(target.role, |export| {
                 export.update_followed_event(misp, target)
             }) {
                 self.part.add_failure(format!(
@@ -342,32 +345,34 @@ impl ConnectionExport<'_> {
             }
         }
 
-        done.map(|done| (done, main.is_guest))
+        done
     }
 
     /// A uuid that is held by an event that we cannot see gives way to the next one.
     fn write_main_event(
         &self,
         misp: &Misp,
-        main: &mut Target,
+        main: Target,
         others: Vec<Uuid>,
     ) -> Result<ExportResult> {
         let mut others = others.into_iter();
-        let (mut uuid, mut extends) = (main.uuid, main.extends);
-        let mut there = main.there.take();
+        let Target {
+            mut uuid,
+            mut extends,
+            mut there,
+            ..
+        } = main;
 
         loop {
-            let mut mapped = self.map_case(uuid);
+            let mut mapped = self.map_case_into(uuid, there.as_ref());
             mapped.wanted.extends = extends;
-            // The event is another case's: its tags stay that one's.
-            if self.is_guest {
-                mapped.wanted.is_guest = true;
-                mapped.wanted.tags.clear();
-            }
             let error = match self.write_event(misp, mapped, there, true)? {
                 WriteOutcome::Done(done) => return Ok(*done),
                 WriteOutcome::Hidden(error) => error,
             };
+            if self.role == EventRole::Into {
+                return Err(error);
+            }
             let Some(next) = others.next() else {
                 return Err(error.context(
                     "every uuid that this case's event can have is held elsewhere \
@@ -383,10 +388,25 @@ impl ConnectionExport<'_> {
         }
     }
 
+    /// What the case becomes in an event, by whose that is.
+    fn map_case_into(&self, event: Uuid, there: Option<&FoundEvent>) -> MappedEvent {
+        let mut mapped = self.map_case(event);
+        mapped.wanted.role = self.role;
+        if self.role.is_guest() {
+            mapped.wanted.tags.clear();
+        }
+        if let (EventRole::Into, Some(there)) = (self.role, there) {
+            let (tlp, pap) = into::markings_of(&there.head);
+            mapped.wanted.mark_each(tlp, pap);
+        }
+
+        mapped
+    }
+
     /// Brings an event that is this case's too in line: it becomes as strict as the case, and what
     /// is no IOC any more is retracted. Nothing is added to it.
     fn update_followed_event(&self, misp: &Misp, target: Target) -> Result<()> {
-        let mut mapped = self.map_case(target.uuid);
+        let mut mapped = self.map_case_into(target.uuid, target.there.as_ref());
         mapped.wanted.limit_to_tightening();
 
         match self.write_event(misp, mapped, target.there, false)? {
@@ -453,6 +473,9 @@ impl ConnectionExport<'_> {
             writing.resolve_uuids(held.as_ref());
         }
         let plan = self.plan_certainly(&mut writing, held.as_ref())?;
+        if self.role == EventRole::Into {
+            self.check_settable_tlp(misp, &writing, &plan)?;
+        }
 
         if self.job.dry_run {
             let forecast = self.forecast_result(writing.mapped, plan, held);

@@ -13,7 +13,7 @@ use super::plan::{Action, DiffContext, Planned, Subject};
 use super::retraction::{is_retracted, strip_mark, was_quiet_when_deleted};
 use super::setting_tags;
 use super::verdicts::{Remark, SkipRule, join_applying};
-use crate::ids::Ids;
+use crate::ids::{EventRole, Ids};
 use crate::markings::{Pap, Tlp};
 use crate::misp::EventContent;
 use crate::misp::changes::{AttributePatch, EventPatch};
@@ -568,6 +568,9 @@ pub fn event_patch(
     rules: &DiffContext<'_>,
 ) -> (EventPatch, Vec<String>) {
     let event = &held.event;
+    if wanted.role == EventRole::Into {
+        return (EventPatch::default(), Vec::new());
+    }
     let report = case_report::compare(&wanted.report, wanted.tlp, &held.reports, rules.is_public);
     // Nothing of such a case goes into a feed, not even its title; the report of it leaves.
     if rules.is_public && wanted.tlp.forbids_sharing() {
@@ -579,7 +582,7 @@ pub fn event_patch(
         return (patch, Vec::new());
     }
 
-    let is_ours = !wanted.only_tightens && !wanted.is_guest;
+    let is_ours = !wanted.only_tightens && !wanted.role.is_guest();
     let higher = event
         .threat_level_id
         // 4 is undefined, and so below all others.
@@ -655,7 +658,7 @@ fn describe_left_as_is(
     tags: &HeldTags<'_>,
     rules: &DiffContext<'_>,
 ) -> Vec<String> {
-    if wanted.is_guest {
+    if wanted.role.is_guest() {
         return Vec::new();
     }
 

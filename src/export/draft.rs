@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::case_report::{ReportDraft, ReportText};
-use crate::ids::Ids;
+use crate::ids::{EventRole, Ids};
 use crate::markings::{Pap, Tlp};
 use crate::misp::EventContent;
 use crate::misp::draft::AttributeDraft;
@@ -55,8 +55,9 @@ pub struct EventDraft {
     pub spared: Vec<AttributeDraft>,
     /// What IOCs of the case may be there as that could not be mapped.
     pub doubts: Doubts,
-    /// True if the event is another case's: it keeps its title, threat level, analysis and tags.
-    pub is_guest: bool,
+    /// Whose the event is. Another case's keeps its title, threat level, analysis and tags; of one
+    /// that people made nothing is changed but attributes and objects of ours.
+    pub role: EventRole,
     /// True if what is there is only made stricter: the case may not go there any more, or its IOCs
     /// go to another event.
     pub only_tightens: bool,
@@ -120,6 +121,18 @@ impl EventDraft {
         self.tags.clear();
         self.report.text = ReportText::NotWanted;
         self.drafts_mut().for_each(|draft| draft.tags.clear());
+    }
+
+    /// Has each attribute say what the event does not: its head is not touched, so that what it
+    /// lacks of the case's TLP and PAP stands on all that is added.
+    pub fn mark_each(&mut self, tlp: Option<Tlp>, pap: Option<Pap>) {
+        let lacking = self.pap.filter(|of_case| pap < Some(*of_case));
+        for draft in self.drafts_mut() {
+            draft.is_stricter = tlp < Some(draft.tlp);
+            let has_own = draft.tags.iter().any(|tag| Pap::from_tag(tag).is_some());
+            let missing = lacking.filter(|_| !has_own);
+            draft.tags.extend(missing.map(|pap| pap.tag().to_owned()));
+        }
     }
 
     /// The same with the uuids that things have in the event: anybody who can compute a uuid may

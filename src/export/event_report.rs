@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::reporting::{NAMED, ReportData};
 use super::verdicts::{AttributeResult, Remark};
 use crate::config::connections::Target;
+use crate::ids::EventRole;
 use crate::markings::Tlp;
 use crate::misp::server::Server;
 use crate::misp::wire::Event;
@@ -22,6 +23,9 @@ use crate::types::{self, equal};
 /// What a report calls an event that is another case's, whose title is for those who may see that
 /// case.
 const NOT_THE_CASES: &str = "(the event of another case)";
+/// The same of one that a tag of the case names: whoever may write tags is not shown by that what
+/// the organisation's events are called.
+const NAMED_BY_A_TAG: &str = "(the event of a tag misp:into)";
 
 impl ConnectionExport<'_> {
     /// A publication that a write took back, be it an old one or one that came meanwhile; and open
@@ -178,17 +182,23 @@ impl ConnectionExport<'_> {
         let extends = wanted.extends.map(|uuid| format!("extends event {uuid}"));
         let verb = if plan.create { "with a" } else { "changes:" };
         let changes = (!changed_fields.is_empty()).then(|| format!("{verb} {changed_fields}"));
-        let reasons: Vec<_> = extends.into_iter().chain(changes).collect();
+        let into = (self.role == EventRole::Into).then(|| match wanted.only_tightens {
+            true => {
+                "nothing is added to it, and only what is there of the case is changed".to_owned()
+            }
+            false => "only attributes of the case are added and changed".to_owned(),
+        });
+        let reasons: Vec<_> = extends.into_iter().chain(into).chain(changes).collect();
 
         EventRow {
             uuid: wanted.uuid.to_string(),
             id: event
                 .map(|event| run.report_text(&event.id))
                 .filter(|id| !id.is_empty()),
-            title: if self.is_guest {
-                NOT_THE_CASES.to_owned()
-            } else {
-                run.report_text(event.map_or(&wanted.info, |one| &one.info))
+            title: match self.role {
+                EventRole::Own => run.report_text(event.map_or(&wanted.info, |one| &one.info)),
+                EventRole::Guest => NOT_THE_CASES.to_owned(),
+                EventRole::Into => NAMED_BY_A_TAG.to_owned(),
             },
             link: match &self.connection.target {
                 Target::Server { url, .. } => Some(Server::event_url(url, &wanted.uuid)),
@@ -223,7 +233,10 @@ impl ConnectionExport<'_> {
                 self.case_name(),
             );
 
-            self.part.request_operation(Operation::AddTagToCase { tag });
+            self.part.request_operation(match self.input.case.is_alert {
+                true => Operation::AddTagToAlert { tag },
+                false => Operation::AddTagToCase { tag },
+            });
         }
     }
 

@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::ids::Ids;
+use crate::ids::{EventRole, Ids};
 use crate::secret::Secret;
 use crate::types::replace_astral;
 use crate::{tags, text};
@@ -22,6 +22,10 @@ const LONGEST_TAG: usize = 128;
 const MOST_CASES: usize = 20;
 /// What ends the name of a case in the tag of an event that is another's.
 const GUEST: &str = ".guest";
+/// What ends the name of an alert.
+const ALERT: &str = ".alert";
+/// What ends it in the tag of an event that a tag `misp:into` named.
+const INTO: &str = ".into";
 /// What TheHive puts between the titles of cases that it merges (`CaseSrv.merge` of TheHive 4).
 const BETWEEN_TITLES: &str = " / ";
 
@@ -45,9 +49,10 @@ pub struct CaseName<'a> {
     pub title: &'a str,
     /// How the info line of its event is made of that, the option `event_info`.
     pub event_info: &'a str,
-    /// True where the event is another case's, and somebody confirmed that this one's IOCs go there
-    /// too.
-    pub is_guest: bool,
+    /// Whose the event is.
+    pub role: EventRole,
+    /// True for an alert.
+    pub is_alert: bool,
 }
 
 /// A tag that names an event on one connection.
@@ -70,6 +75,8 @@ pub enum Standing {
     /// This installation wrote it, since somebody confirmed that the case's IOCs go to that event,
     /// which is another's.
     Confirmed,
+    /// This installation wrote it, since a tag `misp:into` named the event.
+    Into,
     /// Nothing shows that; the text says why.
     Doubtful(String),
 }
@@ -78,10 +85,15 @@ impl CaseName<'_> {
     /// The case in a tag: its id and the moment of its creation, in digits and letters; and whether
     /// it is a guest there.
     fn to_tag_part(self) -> String {
-        let guest = if self.is_guest { GUEST } else { "" };
+        let role = match self.role {
+            EventRole::Own => "",
+            EventRole::Guest => GUEST,
+            EventRole::Into => INTO,
+        };
+        let alert = if self.is_alert { ALERT } else { "" };
         match self.created.parse::<u64>() {
-            Ok(created) => format!("{}.{}{guest}", self.id, to_base_36(created)),
-            Err(_) => format!("{}{guest}", self.id),
+            Ok(created) => format!("{}.{}{alert}{role}", self.id, to_base_36(created)),
+            Err(_) => format!("{}{alert}{role}", self.id),
         }
     }
 }
@@ -207,7 +219,9 @@ pub fn is_of_case(
 /// was merged into this one: TheHive takes the sources of a merge away and joins their titles, so
 /// the other case must be gone (`is_there`, as far as TheHive can be asked), and the info line of
 /// its event (`info`) must be what one title of those that this one is joined of gives, or several
-/// in a row. That a case is not to be seen proves nothing by itself: it may have been deleted.
+/// in a row. That a case is not to be seen proves nothing by itself: it may have been deleted. A tag
+/// of an alert, which TheHive puts on the case that is made of it, counts if the alert went into
+/// this case (`is_of_case`).
 pub fn assess(
     tags: &[EventTag],
     ids: &Ids,
@@ -215,6 +229,7 @@ pub fn assess(
     case: CaseName<'_>,
     info: impl Fn(&Uuid) -> Option<String>,
     is_there: impl Fn(&str) -> Option<Result<bool>>,
+    is_of_case: impl Fn(&str) -> Option<Result<bool>>,
 ) -> Vec<Standing> {
     let mut known: HashMap<&str, Standing> = HashMap::new();
     let mut standings = Vec::with_capacity(tags.len());
@@ -228,6 +243,17 @@ pub fn assess(
             }
             Some((claimed, _)) if *claimed == case.to_tag_part() => Standing::Proven,
             Some((claimed, _)) if claimed.strip_suffix(GUEST) == Some(&case.to_tag_part()) => Standing::Confirmed,
+            Some((claimed, _)) if claimed.strip_suffix(INTO) == Some(&case.to_tag_part()) => Standing::Into,
+            Some((claimed, _)) if claimed.ends_with(ALERT) && !case.is_alert => {
+                let id = claimed.split('.').next().unwrap_or_default();
+                let standing = known.get(claimed.as_str()).cloned();
+                let standing = standing.unwrap_or_else(|| match known.len() < MOST_CASES {
+                    true => assess_alert(id, is_of_case(id)),
+                    false => Standing::Doubtful("the case names events of too many alerts".to_owned()),
+                });
+                known.insert(claimed, standing.clone());
+                standing
+            }
             Some(_) if !info(&tag.uuid).is_some_and(|info| has_merged_title(case, &info)) => Standing::Doubtful(
                 "it is the tag of another case, and the title of its event is not one of those \
                  that this case's is joined of, \
@@ -305,6 +331,20 @@ fn is_info_of_title(pattern: &str, title: &str, info: &str) -> bool {
     rest.is_empty()
 }
 
+fn assess_alert(alert: &str, is_of_case: Option<Result<bool>>) -> Standing {
+    let why = match is_of_case {
+        Some(Ok(true)) => return Standing::Proven,
+        Some(Ok(false)) => "which did not go into this case".to_owned(),
+        Some(Err(error)) => {
+            format!("and whether that went into this case is not known: {error:#}")
+        }
+        None => "and TheHive cannot be asked whether that went into this case: set \
+            \"thehive_url\" and \"thehive_key\""
+            .to_owned(),
+    };
+    Standing::Doubtful(format!("it is the tag of alert {alert}, {why}"))
+}
+
 fn assess_merged_case(case: &str, is_there: Option<Result<bool>>) -> Standing {
     Standing::Doubtful(match is_there {
         Some(Ok(false)) => return Standing::Proven,
@@ -338,7 +378,8 @@ mod tests {
             organisation: "soc",
             title: "Phishing / Malware wave / x",
             event_info: "[SOC-{number}] {title}",
-            is_guest: false,
+            role: EventRole::Own,
+            is_alert: false,
         }
     }
 
@@ -364,6 +405,7 @@ mod tests {
             sample_case("~1"),
             |_| Some(info.to_owned()),
             is_there,
+            |alert| Some(Ok(alert == "~7")),
         )
     }
 
@@ -497,11 +539,11 @@ mod tests {
 
         let (this, other) = (
             CaseName {
-                is_guest: true,
+                role: EventRole::Guest,
                 ..sample_case("~1")
             },
             CaseName {
-                is_guest: true,
+                role: EventRole::Guest,
                 ..sample_case("~2")
             },
         );
@@ -513,6 +555,23 @@ mod tests {
         assert_eq!(
             assess_tags(&[&sample_tag(other, &event)], MALWARE, |_| Some(Ok(false))),
             [Standing::Confirmed]
+        );
+    }
+
+    #[test]
+    fn the_tag_of_an_alert_counts_for_the_case_that_it_went_into() {
+        let event = Ids::new("here", None).event_uuid("~7", "");
+        let tag_of = |id| {
+            let alert = CaseName {
+                is_alert: true,
+                ..sample_case(id)
+            };
+            sample_tag(alert, &event)
+        };
+        let judged = assess_tags(&[&tag_of("~7"), &tag_of("~8")], "x", |_| Some(Ok(false)));
+        assert!(
+            matches!(judged[..], [Standing::Proven, Standing::Doubtful(_)]),
+            "{judged:?}"
         );
     }
 

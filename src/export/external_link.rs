@@ -14,6 +14,10 @@ impl ConnectionExport<'_> {
     /// Adds the event's page to the links of the case, unless it is among them. That it cannot be
     /// added stops nothing: a tag names the event all the same.
     pub fn add_external_link(&self, event: Option<&EventRow>) {
+        // An alert has no such links.
+        if self.input.case.is_alert {
+            return;
+        }
         let page = event.and_then(|event| Some((event.link.as_deref()?, &event.uuid)));
         let (Some((page, uuid)), true) = (page, self.settings.add_external_link) else {
             return;

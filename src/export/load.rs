@@ -15,8 +15,8 @@ use crate::tags::{self, Link};
 use crate::text::format_count;
 use crate::thehive::wire::Observable;
 use crate::thehive::{
-    AlertOrigin, CaseObservables, CaseProcedure, CaseQuestions, CaseWithIocs, MOST_PROCEDURES,
-    TheHive,
+    AlertOrigin, CaseObservables, CaseProcedure, CaseQuestions, CaseWithIocs, Holder,
+    MOST_PROCEDURES, TheHive,
 };
 
 /// Reads a case and its IOC observables from TheHive, and what else is asked of it. The alerts that
@@ -28,21 +28,11 @@ use crate::thehive::{
 pub fn fetch_case(id: &str, thehive: &TheHive, asked: CaseQuestions) -> Result<ExportInput> {
     let CaseWithIocs {
         case,
-        observables: CaseObservables { all, incomplete },
+        observables,
         alerts,
         procedures,
     } = thehive.case_with_iocs(id, asked)?;
-    let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
-    let mut input = ExportInput::new(&case, all, Some(thehive))?;
-    input.unread.clone_from(&incomplete);
-    input.whole = match incomplete {
-        Some(why) => Err(SkipRule::CaseIsNotWhole(why)),
-        None if is_bad => Err(SkipRule::CaseIsNotWhole(
-            "an observable of the case cannot be read".to_owned(),
-        )),
-        None => check_unshared(&case),
-    };
-
+    let mut input = build_input(&case, observables, check_unshared(&case), thehive)?;
     if let Some(alerts) = alerts {
         input.set_origin(alerts);
     }
@@ -56,6 +46,55 @@ pub fn fetch_case(id: &str, thehive: &TheHive, asked: CaseQuestions) -> Result<E
 
     Ok(input)
 }
+
+fn build_input(
+    case: &Value,
+    CaseObservables { all, incomplete }: CaseObservables,
+    unshared: Result<(), SkipRule>,
+    thehive: &TheHive,
+) -> Result<ExportInput> {
+    let is_bad = all.iter().any(|element| matches!(element, Element::Bad(_)));
+    let mut input = ExportInput::new(case, all, Some(thehive))?;
+    input.unread.clone_from(&incomplete);
+    input.whole = match incomplete {
+        Some(why) => Err(SkipRule::CaseIsNotWhole(why)),
+        None if is_bad => Err(SkipRule::CaseIsNotWhole(
+            "an observable of the case cannot be read".to_owned(),
+        )),
+        None => unshared,
+    };
+
+    Ok(input)
+}
+
+/// The data type of an alert.
+pub const ALERT: &str = "thehive:alert";
+
+/// An alert and its IOC observables, as TheHive has them; what TheHive 4 sends of an alert has none
+/// (`fixtures/jobs/responder_alert_cortex41.json`). An alert is its organisation's alone.
+///
+/// # Errors
+/// That it is one that is not exported, or cannot be read.
+pub fn resolve_alert(data: &Value, thehive: Option<&TheHive>) -> Result<ExportInput> {
+    let id = case::read_id(data)?;
+    let mut input = match (thehive, case::parse_observables(data)?) {
+        (Some(thehive), _) => {
+            let (alert, observables) = thehive.alert_with_iocs(&id)?;
+            build_input(&case::from_alert(alert)?, observables, Ok(()), thehive)?
+        }
+        (None, Some(observables)) => {
+            ExportInput::new(&case::from_alert(data.clone())?, observables, None)?
+        }
+        (None, None) => bail!(NO_OBSERVABLES),
+    };
+    input.origin = OnceLock::from(None);
+
+    Ok(input)
+}
+
+/// What is said of a job without observables, where they cannot be asked for.
+pub const NO_OBSERVABLES: &str = "the job carries no observables, as is usual, and TheHive cannot \
+    be asked for them: set \"thehive_url\" and \"thehive_key\" in the responder's configuration";
 
 /// Reads the whole case of the observable that a job is about, whether that is an IOC or not: one
 /// that no longer is has to leave the event.
@@ -136,7 +175,9 @@ pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<Exp
 
     let mut input = match thehive.filter(|_| is_linked) {
         Some(thehive) => {
-            let all = thehive.fetch_ioc_observables(&case::read_id(&case)?)?.all;
+            let all = thehive
+                .fetch_ioc_observables(Holder::Case(&case::read_id(&case)?))?
+                .all;
             let of = link_filter(&observable);
             let kept = all
                 .into_iter()

@@ -13,7 +13,7 @@ use super::options::Settings;
 use super::retraction::neutralise_mark;
 use super::verdicts::SkipRule;
 use crate::cortex::markdown::unquote;
-use crate::ids::{self, Ids};
+use crate::ids::{self, EventRole, Ids};
 use crate::misp::draft::AttributeDraft;
 use crate::report::ledger::Verdict;
 use crate::secret::truncate_text;
@@ -197,7 +197,7 @@ fn build_link(event: &Uuid, context: &MappingContext<'_>) -> Option<AttributeDra
         category: "Internal reference".to_owned(),
         value,
         to_ids: false,
-        comment: format!("Case #{} in TheHive", context.case.number),
+        comment: format!("{} in TheHive", context.case.name()),
         is_closed: true,
         ..context.draft_of(&[])
     })
@@ -602,7 +602,7 @@ fn build_event_head(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
         kept: Vec::new(),
         spared: Vec::new(),
         doubts: Doubts::default(),
-        is_guest: false,
+        role: EventRole::Own,
         only_tightens: is_refused,
     }
 }
@@ -610,19 +610,15 @@ fn build_event_head(uuid: Uuid, context: &MappingContext<'_>) -> EventDraft {
 /// The info line; an empty title is named by the case's number.
 fn info_line(case: &Case, pattern: &str) -> String {
     match full_info_line(case, pattern).as_str() {
-        "" => format!("Case #{}", case.number),
-        NOTHING => format!("Case #{}: {NOTHING}", case.number),
+        "" => case.name(),
+        NOTHING => format!("{}: {NOTHING}", case.name()),
         info => truncate_text(info, LONGEST_INFO),
     }
 }
 
 fn full_info_line(case: &Case, pattern: &str) -> String {
     let title = text::clean_name(case.title.as_str().into());
-    let title = if title.is_empty() {
-        format!("Case #{}", case.number)
-    } else {
-        title
-    };
+    let title = if title.is_empty() { case.name() } else { title };
 
     // One pass, so that a title that reads like a placeholder stays as it is.
     let parts = pattern

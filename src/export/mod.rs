@@ -14,6 +14,7 @@ mod event_report;
 pub mod event_tags;
 mod external_link;
 mod file_objects;
+mod into;
 pub mod load;
 mod mapping;
 mod options;
@@ -144,9 +145,9 @@ impl Worker for Export {
     const NAME: &'static str = "MISPExport";
     const PROGRAM: &'static str = "misp-export";
     const KIND: WorkerKind = WorkerKind::Responder;
-    const DESCRIPTION: &'static str = "Export the IOC observables of a case to one MISP event: \
-        all IOCs, only IOCs, never published.";
-    const DATA_TYPES: &'static [&'static str] = &[CASE, load::ONE];
+    const DESCRIPTION: &'static str = "Export the IOC observables of a case or an alert to one \
+        MISP event: all IOCs, only IOCs, never published.";
+    const DATA_TYPES: &'static [&'static str] = &[CASE, load::ONE, load::ALERT];
     const SCREENSHOTS: &'static [(&'static str, &'static str)] = &[(
         "assets/export.png",
         "An export, of which MISP refused one value, as a person at a terminal reads it",
@@ -192,9 +193,11 @@ impl Worker for Export {
         let input =
             load_allowed_input(session, config, thehive.as_ref(), (parameters.scope, asked))?;
         addressing::warn_of_mistyped_tags(&input, run);
+        into::validate_tags(&input, &all)?;
 
         let exporting = addressing::select_connections(exporting, &input, requested, run)?;
         let exporting = select_allowed(exporting, job.organisation(), run)?;
+        into::warn_of_other_connections(&input, &exporting, &all, run);
         let several = addressing::describe_several_targets(&exporting, &input);
         run.draft().full.dry_run = dry_run;
         report_case(&input, job, run);
@@ -332,6 +335,7 @@ fn open_thehive(
 /// Says in the report which case it is, for whom, and what is wrong with it.
 fn report_case(input: &ExportInput, job: &Job, run: &RunReport) {
     run.draft().full.case = Some(case_label(input));
+    run.draft().full.is_alert = input.case.is_alert;
 
     // What is told of a shared case holds for what one organisation sees of it.
     let seen_by = job.organisation().filter(|_| input.is_shared());
@@ -378,10 +382,11 @@ fn load_input(
     thehive: Option<&TheHive>,
     (scope, asked): (Scope, CaseQuestions),
 ) -> Result<ExportInput> {
-    match (job.data_type == load::ONE, scope) {
-        (true, Scope::Observable) => return load::resolve_observable(&job.data, thehive),
-        (true, Scope::Case) => return load::fetch_case_around(&job.data, thehive, asked),
-        (false, Scope::Observable | Scope::Case) => {}
+    match (job.data_type.as_str(), scope) {
+        (load::ONE, Scope::Observable) => return load::resolve_observable(&job.data, thehive),
+        (load::ONE, Scope::Case) => return load::fetch_case_around(&job.data, thehive, asked),
+        (load::ALERT, _) => return load::resolve_alert(&job.data, thehive),
+        (_, Scope::Observable | Scope::Case) => {}
     }
     let id = case::read_id(&job.data)?;
 
@@ -392,11 +397,7 @@ fn load_input(
             load::fetch_case(&id, thehive, CaseQuestions { alerts, ..asked })
         }
         (Some(observables), None) => ExportInput::new(&job.data, observables, None),
-        (None, None) => bail!(
-            "the job carries no observables, as is usual, and TheHive cannot be asked for them: \
-             set \"thehive_url\" and \
-             \"thehive_key\" in the responder's configuration"
-        ),
+        (None, None) => bail!(load::NO_OBSERVABLES),
     }
 }
 
@@ -472,15 +473,19 @@ fn case_page_url(config: &Config, input: &ExportInput) -> Result<Option<String>>
     let thehive = urls::parse_thehive(thehive)?;
     let id = &input.case.id;
 
-    Ok(Some(if input.case.is_five {
-        format!("{thehive}cases/{id}/details")
-    } else {
-        format!("{thehive}index.html#!/case/{id}/details")
+    Ok(Some(match (input.case.is_five, input.case.is_alert) {
+        (true, true) => format!("{thehive}alerts/{id}/details"),
+        (true, false) => format!("{thehive}cases/{id}/details"),
+        // Its web interface has no page of a single alert.
+        (false, true) => format!("{thehive}index.html#!/alert/list"),
+        (false, false) => format!("{thehive}index.html#!/case/{id}/details"),
     }))
 }
 
 fn case_label(input: &ExportInput) -> String {
     match input.case.number.as_str() {
+        // A reference may have blanks.
+        number if input.case.is_alert => truncate_text(number, 100),
         "" => truncate_text(&input.case.title, 100),
         number => format!(
             "#{} {}",
@@ -496,12 +501,14 @@ const NOT_SENT: &str = "not sent";
 /// that of the IOCs that are there now; where it is not the same for all connections, each has its
 /// own.
 fn summarise(full: &ReportBody) -> String {
-    let number = full
-        .case
-        .as_deref()
-        .and_then(|case| case.split(' ').next())
-        .map(neutralise_line)
-        .unwrap_or_default();
+    let label = full.case.as_deref().unwrap_or_default();
+    let case = match full.is_alert {
+        true => format!("alert {}", neutralise_line(label)),
+        false => format!(
+            "case {}",
+            neutralise_line(label.split(' ').next().unwrap_or_default())
+        ),
+    };
 
     let iocs = full.connections.iter().map(count_iocs).max().unwrap_or(0);
     let done: Vec<_> = full
@@ -529,16 +536,16 @@ fn summarise(full: &ReportBody) -> String {
                 .map(|name| format!(" that {} sees", neutralise_line(name)))
                 .unwrap_or_default();
             format!(
-                "No observable of case {number}{seen} is flagged as IOC: nothing to export to \
+                "No observable of {case}{seen} is flagged as IOC: nothing to export to \
                  {parts}"
             )
         }
-        (.., true) => format!("Dry run: export of {all} of case {number} to {parts}"),
+        (.., true) => format!("Dry run: export of {all} of {case} to {parts}"),
         (_, 0, _) if done.iter().all(|done| *done == 0) => {
-            format!("No IOC of case {number} was exported to {parts}")
+            format!("No IOC of {case} was exported to {parts}")
         }
-        (_, least, _) if least == iocs => format!("Exported {all} of case {number} to {parts}"),
-        _ => format!("Exported a part of the {all} of case {number} to {parts}"),
+        (_, least, _) if least == iocs => format!("Exported {all} of {case} to {parts}"),
+        _ => format!("Exported a part of the {all} of {case} to {parts}"),
     };
 
     let notes = full

@@ -23,8 +23,10 @@ impl ConnectionExport<'_> {
         wanted: &mut EventDraft,
         held: Option<&EventContent>,
     ) {
-        let is_wanted = self.settings.export_procedures && self.input.is_case;
-        if !is_wanted || self.is_guest || wanted.only_tightens {
+        // An alert's are not asked for.
+        let is_whole_case = self.input.is_case && !self.input.case.is_alert;
+        let is_wanted = self.settings.export_procedures && is_whole_case;
+        if !is_wanted || self.role.is_guest() || wanted.only_tightens {
             return;
         }
         let Some(procedures) = &self.input.procedures else {

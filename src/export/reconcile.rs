@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::attachments::Contents;
@@ -15,6 +15,7 @@ use super::mapping::MappedEvent;
 use super::plan::{DiffContext, Plan};
 use super::verdicts::SkipRule;
 use crate::http::{self, HttpError};
+use crate::ids::EventRole;
 use crate::misp::draft::AttributeDraft;
 use crate::misp::tag_resolution::TagResolution;
 use crate::misp::wire::Event;
@@ -84,7 +85,13 @@ impl Reconciler<'_, '_> {
     pub fn make_plan(&mut self, held: Option<&EventContent>) -> Result<Plan> {
         let wanted = &self.mapped.wanted;
         let plan = Plan::new(wanted, held, &self.diff_context());
-        let Some(held) = held else { return Ok(plan) };
+        let Some(held) = held else {
+            ensure!(
+                wanted.role != EventRole::Into,
+                "the event is gone from MISP, and is not made anew"
+            );
+            return Ok(plan);
+        };
         if !self.misp.may_write(&held.event, self.export.ids)? {
             return Ok(plan.into_read_only(wanted));
         }

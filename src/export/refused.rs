@@ -108,6 +108,8 @@ fn describe_existing_events(session: &Session<'_>, config: &Config) -> Result<Ve
 fn read_case(job: &Job, thehive: Option<&TheHive>) -> Result<Value> {
     let id = case::read_id(&job.data)?;
     match (thehive, job.data_type == load::ONE) {
+        (Some(thehive), _) if job.data_type == load::ALERT => case::from_alert(thehive.alert(&id)?),
+        (None, _) if job.data_type == load::ALERT => case::from_alert(job.data.clone()),
         (Some(thehive), true) => thehive.fetch_case_of_observable(&id),
         (Some(thehive), false) => thehive.case(&id),
         (None, true) => Ok(job.data.get("case").cloned().unwrap_or_default()),

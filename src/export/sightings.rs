@@ -252,7 +252,7 @@ impl ConnectionExport<'_> {
         let Some(thehive) = self.job.thehive.filter(|_| is_asked) else {
             return Vec::new();
         };
-        let others = thehive.fetch_tagged_others(&self.input.case.id, tags::SIGHTING);
+        let others = thehive.fetch_tagged_others(self.input.case.holder(), tags::SIGHTING);
         let others = others.unwrap_or_else(|error| {
             self.part.warn(format!(
                 "whether observables that are no IOCs have a tag misp:sighting is not known: \

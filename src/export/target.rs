@@ -1,9 +1,10 @@
 //! Which event a case is exported to, and which others are this case's too. An event is the case's
 //! if its uuid is computed from the case, or if a tag shows that this installation exported the
 //! case, or one that was merged into it, to that event. Neither is enough where the event is not
-//! our own organisation's.
+//! our own organisation's. An event that a tag `misp:into` names (`into.rs`) goes before all of
+//! them.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use uuid::Uuid;
 
 use super::case::ExportInput;
@@ -11,9 +12,11 @@ use super::connection::ConnectionExport;
 use super::event_tags::{self, CaseName, EventTag, Standing};
 use crate::config::connections::{self, Connection};
 use crate::http;
+use crate::ids::EventRole;
 use crate::misp::wire::Event;
 use crate::misp::{FoundEvent, FoundEvents, Misp, Whose};
 use crate::secret::{Secret, truncate_text};
+use crate::thehive::Holder;
 
 /// Events of doubtful tags that the message names.
 const NAMED: usize = 3;
@@ -27,14 +30,15 @@ pub struct Target {
     pub extends: Option<Uuid>,
     /// What is there.
     pub there: Option<FoundEvent>,
-    /// True if it is another case's, and somebody confirmed that this one's IOCs go there too.
-    pub is_guest: bool,
+    /// Whose it is.
+    pub role: EventRole,
 }
 
 /// The events of a case.
 pub struct Targets {
-    /// The one that new IOCs go to.
-    pub main: Target,
+    /// The one that new IOCs go to; or why nothing may be added to the one that a tag names, while
+    /// what is there of the case becomes stricter.
+    pub main: Result<Target>,
     /// Others that are there: they become as strict as the case, and what is no IOC any more is
     /// retracted there too.
     pub followed: Vec<Target>,
@@ -70,9 +74,21 @@ impl<'t> Evidence<'t> {
     }
 
     fn is_shown(&self, uuid: &Uuid) -> bool {
-        self.is_proven(uuid)
-            || self.confirmed == Some(*uuid)
-            || self.has(uuid, &Standing::Confirmed)
+        self.is_proven(uuid) || self.is_confirmed(uuid) || self.has(uuid, &Standing::Into)
+    }
+
+    /// True for another case's event that somebody confirmed.
+    fn is_confirmed(&self, uuid: &Uuid) -> bool {
+        self.confirmed == Some(*uuid) || self.has(uuid, &Standing::Confirmed)
+    }
+
+    /// Whose an event is that is not computed from the case.
+    fn role_of(&self, uuid: &Uuid) -> EventRole {
+        match () {
+            () if self.is_proven(uuid) => EventRole::Own,
+            () if self.is_confirmed(uuid) => EventRole::Guest,
+            () => EventRole::Into,
+        }
     }
 
     /// The events that tags name rightly, each once.
@@ -102,72 +118,149 @@ impl ConnectionExport<'_> {
         (&self.connection.name, key)
     }
 
-    /// The event computed from the case; else the oldest that a tag proves; else a new one. Tags
-    /// that prove nothing are named in the message.
+    /// The event that a tag `misp:into` names; else the one computed from the case; else the oldest
+    /// that a tag proves; else a new one. Tags that prove nothing are named in the message.
     pub fn select_targets(&self, misp: &Misp) -> Result<Targets> {
         let (new, old) = self.computed_uuids();
         let is_own = |uuid: &Uuid| new.contains(uuid) || old.contains(uuid);
         let tags = event_tags::of_connection(&self.input.case.tags, &self.connection.name);
+        let named = self.find_named_event(misp)?;
+        let asked = new.iter().chain(&old).copied().collect();
         let FoundEvents {
             heads: there,
             mut contents,
-        } = self.find_candidates(misp, new.iter().chain(&old).copied().collect(), &tags)?;
+        } = self.find_candidates(misp, asked, &tags, named)?;
         let standings = self.assess_tags(&tags, &there);
         let evidence = Evidence {
             confirmed: self.check_confirmed_event(misp, &tags, &there, &is_own)?,
             tags: &tags,
             standings: &standings,
         };
-
-        let is_of_case = |uuid: &Uuid| {
-            evidence.confirmed == Some(*uuid)
-                || evidence.is_proven(uuid)
-                || self.was_exported_before_secret(&tags, uuid)
+        let named = match named.filter(|uuid| !is_own(uuid)) {
+            Some(uuid) => Some(self.check_named_event(misp, &uuid, find_event(&there, &uuid))?),
+            None => None,
         };
 
-        let (mut ours, claimed) =
-            self.find_computed_events(misp, &there, (&new, &old), &is_of_case)?;
-        let mut tagged = evidence.shown_events();
-        tagged.retain(|uuid| !is_own(uuid));
-        ours.extend(self.find_merged_events(misp, &there, &tagged)?);
+        let (ours, claimed) = self.find_ours(misp, &there, (&new, &old), &evidence)?;
+        let is_named = |uuid: &Uuid| named.is_some_and(|(named, _)| named == *uuid);
         self.report_doubtful_tags(
             evidence
                 .unshown_tags()
-                .filter(|(tag, _)| !is_own(&tag.uuid)),
+                .filter(|(tag, _)| !is_own(&tag.uuid) && !is_named(&tag.uuid)),
         );
 
-        let mut ours = ours.into_iter().map(|(uuid, event)| Target {
+        let mut to_target = |(uuid, event): There| Target {
             uuid,
             extends: None,
             there: Some(FoundEvent {
                 content: contents.remove(&uuid),
                 head: event,
             }),
-            is_guest: !is_own(&uuid) && !evidence.is_proven(&uuid),
-        });
-
-        let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
-
-        let main = match ours.next() {
-            Some(target) => target,
-            None => Target {
-                uuid: free.next().context(
-                    "every uuid that this case's event can have is held by events of other \
-                     organisations (\"instance_secret\" makes uuids that nobody else can claim)",
-                )?,
-                extends: self.find_origin(misp, &is_own)?,
-                there: None,
-                is_guest: false,
+            role: match is_own(&uuid) {
+                true => EventRole::Own,
+                false => evidence.role_of(&uuid),
             },
         };
+        let mut followed: Vec<_> = ours.into_iter().map(&mut to_target).collect();
+        if let Some((uuid, event)) = named {
+            let new = || to_target((uuid, event.clone()));
+            let main = take_target(&mut followed, |target| target.uuid == uuid).unwrap_or_else(new);
+            return Ok(self.select_named(main, followed, event, &tags));
+        }
 
+        let mut free = new.iter().copied().filter(|uuid| !claimed.contains(uuid));
+        let main = match take_target(&mut followed, |target| target.role != EventRole::Into) {
+            Some(target) => target,
+            None => self.new_target(misp, free.next(), &is_own)?,
+        };
+        self.warn_of_former_events(&followed);
         let others = free.filter(|uuid| *uuid != main.uuid).collect();
 
         Ok(Targets {
-            followed: ours.collect(),
-            main,
+            followed,
+            main: Ok(main),
             others,
         })
+    }
+
+    /// The events that are there and the case's, those computed from it first; and those of the
+    /// computed uuids that somebody else claimed.
+    fn find_ours(
+        &self,
+        misp: &Misp,
+        there: &[There],
+        (new, old): (&[Uuid], &[Uuid]),
+        evidence: &Evidence<'_>,
+    ) -> Result<(Vec<There>, Vec<Uuid>)> {
+        let is_of_case = |uuid: &Uuid| {
+            evidence.confirmed == Some(*uuid)
+                || evidence.is_proven(uuid)
+                || self.was_exported_before_secret(evidence.tags, uuid)
+        };
+        let (mut ours, claimed) =
+            self.find_computed_events(misp, there, (new, old), &is_of_case)?;
+        let mut tagged = evidence.shown_events();
+        tagged.retain(|uuid| !new.contains(uuid) && !old.contains(uuid));
+        ours.extend(self.find_merged_events(misp, there, &tagged)?);
+
+        Ok((ours, claimed))
+    }
+
+    /// An event that is not there yet, by the first uuid that is free.
+    fn new_target(
+        &self,
+        misp: &Misp,
+        free: Option<Uuid>,
+        is_own: &dyn Fn(&Uuid) -> bool,
+    ) -> Result<Target> {
+        Ok(Target {
+            uuid: free.context(
+                "every uuid that this case's event can have is held by events of other \
+                 organisations (\"instance_secret\" makes uuids that nobody else can claim)",
+            )?,
+            extends: self.find_origin(misp, is_own)?,
+            there: None,
+            role: EventRole::Own,
+        })
+    }
+
+    /// The targets where a tag `misp:into` names an event: nothing is added to one that more would
+    /// see than may, and what is there of the case becomes stricter.
+    fn select_named(
+        &self,
+        main: Target,
+        mut followed: Vec<Target>,
+        event: &Event,
+        tags: &[EventTag],
+    ) -> Targets {
+        self.warn_of_former_events(&followed);
+        let main = match self.describe_exposure(event) {
+            None => Ok(main),
+            Some(why) => {
+                if tags.iter().any(|tag| tag.uuid == main.uuid) {
+                    followed.push(main);
+                }
+                Err(anyhow!(why))
+            }
+        };
+
+        Targets {
+            main,
+            followed,
+            others: Vec::new(),
+        }
+    }
+
+    /// Events that a tag `misp:into` named before, and none does now.
+    fn warn_of_former_events(&self, followed: &[Target]) {
+        for target in followed.iter().filter(|one| one.role == EventRole::Into) {
+            self.part.warn(format!(
+                "no tag misp:into names event {} any more, to which IOCs of the case were added: \
+                 nothing more is added there, what is no IOC any more is retracted, and what else \
+                 must not stay is to be changed in MISP",
+                target.uuid
+            ));
+        }
     }
 
     /// The events that tags name which this installation signed, and the one that the job confirms:
@@ -189,8 +282,9 @@ impl ConnectionExport<'_> {
         misp: &Misp,
         mut asked: Vec<Uuid>,
         tags: &[EventTag],
+        named: Option<Uuid>,
     ) -> Result<FoundEvents> {
-        let signed: Vec<_> = self.signed_events(tags).collect();
+        let signed: Vec<_> = self.signed_events(tags).chain(named).collect();
         let others: Vec<_> = signed.iter().filter(|uuid| !asked.contains(uuid)).collect();
         asked.extend(others);
 
@@ -274,7 +368,11 @@ impl ConnectionExport<'_> {
             .filter(|case| *case != self.input.case.id);
 
         for case in others {
-            match self.job.thehive.map(|thehive| thehive.has_case(case)) {
+            match self
+                .job
+                .thehive
+                .map(|thehive| thehive.has(Holder::Case(case)))
+            {
                 Some(Ok(true)) => {
                     return refused(&format!(
                         "it is the event of case {case}, which is still there"
@@ -311,13 +409,22 @@ impl ConnectionExport<'_> {
             organisation: self.job.organisation,
             title: &case.title,
             event_info: &self.settings.event_info,
-            is_guest: self.is_guest,
+            role: self.role,
+            is_alert: case.is_alert,
         }
     }
 
     fn assess_tags(&self, tags: &[EventTag], there: &[There]) -> Vec<Standing> {
         let info = |uuid: &Uuid| find_event(there, uuid).map(|event| event.info.clone());
-        let has_case = |case: &str| self.job.thehive.map(|thehive| thehive.has_case(case));
+        let has_case = |case: &str| {
+            self.job
+                .thehive
+                .map(|thehive| thehive.has(Holder::Case(case)))
+        };
+        let is_of_case = |alert: &str| {
+            let asked = self.job.thehive?.case_of_alert(alert);
+            Some(asked.map(|case| case.as_ref() == Some(&self.input.case.id)))
+        };
 
         event_tags::assess(
             tags,
@@ -326,6 +433,7 @@ impl ConnectionExport<'_> {
             self.case_name(),
             info,
             has_case,
+            is_of_case,
         )
     }
 
@@ -444,7 +552,7 @@ impl ConnectionExport<'_> {
     fn report_doubtful_tags<'t>(&self, tags: impl Iterator<Item = (&'t EventTag, &'t Standing)>) {
         let doubtful = |(tag, standing): (&'t EventTag, &'t Standing)| match standing {
             Standing::Doubtful(why) => Some((tag, why.as_str())),
-            Standing::Proven | Standing::Confirmed => None,
+            Standing::Proven | Standing::Confirmed | Standing::Into => None,
         };
         let mut events: Vec<(Uuid, Vec<String>, Vec<&str>)> = Vec::new();
 
@@ -507,6 +615,12 @@ pub fn has_event_tag(input: &ExportInput, connection: &str, event: Option<&Uuid>
     event_tags::of_connection(&input.case.tags, connection)
         .iter()
         .any(|tag| Some(&tag.uuid) == event)
+}
+
+/// Takes the first target out of which this holds.
+fn take_target(targets: &mut Vec<Target>, is_it: impl FnMut(&Target) -> bool) -> Option<Target> {
+    let place = targets.iter().position(is_it)?;
+    Some(targets.remove(place))
 }
 
 fn find_event<'t>(there: &'t [There], uuid: &Uuid) -> Option<&'t Event> {

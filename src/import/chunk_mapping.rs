@@ -84,7 +84,12 @@ pub struct ChunkContext<'a> {
     pub has_files: bool,
     /// Type and data of an observable as TheHive compares them.
     pub key: &'a dyn Fn(&str, &str) -> (String, String),
+    /// Tells by its uuid an attribute that an export of this installation put there.
+    pub is_own_export: &'a dyn Fn(&str) -> bool,
 }
+
+/// Why an attribute of our own export is no observable.
+const OWN_EXPORT: &str = "exported by this installation (loop guard)";
 
 /// Makes a batch of the rows. `live` is told the digest of every observable that an attribute
 /// becomes which is not deleted, those that a filter leaves out included: what it is not told of
@@ -106,7 +111,8 @@ pub fn map_rows(
                 RowOutcome::Is(Verdict::Skipped("deleted".to_owned()))
             }
             Element::Good(attribute) => {
-                let rule = choice.find_skip_rule(&attribute);
+                let own = (setup.is_own_export)(&attribute.uuid).then(|| OWN_EXPORT.to_owned());
+                let rule = own.or_else(|| choice.find_skip_rule(&attribute));
                 let is_secret = holds_secret(&attribute, within, setup.scrubber);
                 let is_wanted = rule.is_none() && !is_secret;
                 let mapped = map_attribute(&attribute, within, setup, is_wanted, live);
@@ -256,6 +262,7 @@ mod tests {
             scrubber: &Scrubber::default(),
             has_files: false,
             key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
+            is_own_export: &|_| false,
         };
 
         let mut live = Vec::new();
@@ -336,6 +343,7 @@ mod tests {
             scrubber: &Scrubber::default(),
             has_files: false,
             key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
+            is_own_export: &|_| false,
         };
         let choice = serde_json::from_value(json!({})).unwrap();
         let rows = [row(

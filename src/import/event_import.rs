@@ -16,6 +16,7 @@ use super::alert_writer::{
 };
 use super::attachments::AlertFileDraft;
 use super::chunk_mapping::{self, ChunkContext, MappedChunk, RowOutcome};
+use super::loop_guard::is_own_attribute;
 use super::mapping::{self, AlertDraft, EventSource, Markings};
 use super::observable_index::ObservableIndex;
 use super::options::Attachments;
@@ -389,7 +390,9 @@ impl EventImport<'_> {
     }
 
     fn map_chunk(&mut self, chunk: Chunk) -> MappedChunk {
-        let ConnectionImport { config, part, .. } = self.sync;
+        let ConnectionImport {
+            misp, config, part, ..
+        } = self.sync;
         let scrubber = part.run.scrubber();
         let usual = ObservableTypeSet::thehive4();
         let types = self.writers.first().map(|writer| &writer.target.types);
@@ -407,6 +410,9 @@ impl EventImport<'_> {
             scrubber: &scrubber,
             has_files: config.settings.import_attachments == Attachments::Download,
             key: &key,
+            is_own_export: &|uuid| {
+                is_own_attribute(&config.filters, misp, self.sync.ids, &self.task.event, uuid)
+            },
         };
 
         let rows = chunk.rows.into_iter().map(|row| {

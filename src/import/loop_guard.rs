@@ -1,4 +1,4 @@
-//! The loop guard: which events this installation exported itself.
+//! The loop guard: which events this installation exported itself, and which attributes of others.
 
 use uuid::Uuid;
 
@@ -58,4 +58,23 @@ pub fn is_own_export(
     }
 
     false
+}
+
+/// True for an attribute that an export of this installation put into an event that people of our
+/// organisation made, since a tag `misp:into` of a case named it: the case has it already. What
+/// others put there is imported. Whose the event is is asked only where an attribute says so.
+pub fn is_own_attribute(
+    filters: &EventFilters,
+    misp: &Misp,
+    ids: &Ids,
+    event: &Event,
+    attribute: &str,
+) -> bool {
+    let is_marked = || Uuid::parse_str(attribute).is_ok_and(|uuid| ids.is_put_into_event(&uuid));
+    let is_ours = || {
+        let whose = misp.owner_of(event, ids);
+        matches!(misp, Misp::Server(_)) && matches!(whose, Ok(Whose::Ours | Whose::CameBack))
+    };
+
+    filters.loop_guard && is_marked() && is_ours()
 }

@@ -43,6 +43,11 @@ pub enum Operation {
         /// The tag.
         tag: String,
     },
+    /// Adds a tag to the alert.
+    AddTagToAlert {
+        /// The tag.
+        tag: String,
+    },
 }
 
 /// The mini report that TheHive draws beside an observable.

@@ -1,4 +1,4 @@
-//! The IOC observables of a case while people work on it. A page that is counted off by position
+//! The IOC observables of a case, or of an alert, while people work on it. A page that is counted off by position
 //! shifts under whoever reads it: one that loses its flag on a page that was read takes another,
 //! which is still flagged, out of the next. So pages go by the moment of creation, which nobody can
 //! change: what is flagged from the first question to the last is in the answer, whatever happens
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::TheHive;
 use super::cases::{filter, is, is_one_of, oldest_first, page};
+use super::observables::Holder;
 use super::wire::Observable;
 use crate::json::{self, Element};
 
@@ -48,14 +49,14 @@ trait Asked {
 
 struct Asking<'a> {
     thehive: &'a TheHive,
-    case: &'a str,
+    holder: Holder<'a>,
 }
 
 impl Asked for Asking<'_> {
     fn fetch_page(&mut self, since: Option<i64>, number: usize) -> Result<Counted> {
         let is_first = since.is_none();
         let since = since.map(|since| json!({"_gte": {"_field": "_createdAt", "_value": since}}));
-        let mut query = build_ioc_query(self.case, since);
+        let mut query = build_ioc_query(self.holder, since);
         let mut page = page(0, number);
         // Counted in the same answer, which spares a question where one page has all.
         if is_first {
@@ -69,36 +70,41 @@ impl Asked for Asking<'_> {
     }
 
     fn count(&mut self) -> Result<u64> {
-        let mut query = build_ioc_query(self.case, None);
+        let mut query = build_ioc_query(self.holder, None);
         query.push(json!({"_name": "count"}));
         self.thehive.query_count(&query.into())
     }
 }
 
 impl TheHive {
-    /// The IOC observables of a case. The filter is repeated by the caller.
+    /// The IOC observables of a case or an alert. The filter is repeated by the caller.
     ///
     /// # Errors
     /// What stopped the reading: an export of half a case would look like a whole one.
-    pub fn fetch_ioc_observables(&self, case: &str) -> Result<CaseObservables> {
+    pub fn fetch_ioc_observables(&self, holder: Holder<'_>) -> Result<CaseObservables> {
         read_until_complete(&mut Asking {
             thehive: self,
-            case,
+            holder,
         })
     }
 
-    /// Those observables of a case that are IOCs now and have one of these values; with `files`
+    /// Those observables of a case or an alert that are IOCs now and have one of these values; with `files`
     /// also all files, which have none.
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn fetch_iocs_by_value(&self, case: &str, values: &[&str], files: bool) -> Result<Page> {
+    pub fn fetch_iocs_by_value(
+        &self,
+        holder: Holder<'_>,
+        values: &[&str],
+        files: bool,
+    ) -> Result<Page> {
         let mut all = Vec::new();
         let files = files.then(|| is("dataType", super::FILE));
         let of_values = values.chunks(VALUES).map(|some| is_one_of("data", some));
 
         for condition in of_values.chain(files) {
-            let mut query = build_ioc_query(case, Some(condition));
+            let mut query = build_ioc_query(holder, Some(condition));
             query.push(page(0, MOST));
             all.extend(
                 self.list(query.into(), MOST)
@@ -111,16 +117,16 @@ impl TheHive {
 }
 
 impl TheHive {
-    /// Those observables of a case that are no IOCs and have a tag that begins so, the oldest
+    /// Those observables of a case or an alert that are no IOCs and have a tag that begins so, the oldest
     /// [`MOST_OTHERS`] of them
     /// (`fixtures/wire/thehive/587-query-observables-by-the-start-of-a-tag.json`).
     ///
     /// # Errors
     /// What stopped the reading.
-    pub fn fetch_tagged_others(&self, case: &str, start: &str) -> Result<Page> {
+    pub fn fetch_tagged_others(&self, holder: Holder<'_>, start: &str) -> Result<Page> {
         let is_tagged = json!({"_startsWith": {"_field": "tags", "_value": start}});
         let query = json!([
-            {"_name": "getCase", "idOrName": case},
+            holder.operation(),
             {"_name": "observables"},
             filter(&[is("ioc", false), is_tagged]),
             oldest_first(),
@@ -131,10 +137,10 @@ impl TheHive {
     }
 }
 
-fn build_ioc_query(case: &str, more: Option<Value>) -> Vec<Value> {
+fn build_ioc_query(holder: Holder<'_>, more: Option<Value>) -> Vec<Value> {
     let conditions: Vec<Value> = [is("ioc", true)].into_iter().chain(more).collect();
     vec![
-        json!({"_name": "getCase", "idOrName": case}),
+        holder.operation(),
         json!({"_name": "observables"}),
         filter(&conditions),
     ]

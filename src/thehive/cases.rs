@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::case_observables::CaseObservables;
+use super::observables::Holder;
 use super::wire::{AlertOrigin, Observable};
 use super::write_error::is_not_found;
 use super::{TheHive, explain_failure, is_id};
@@ -210,7 +211,12 @@ impl TheHive {
         let fetch_alerts = || asked.alerts.then(|| self.fetch_alerts_of_case(id));
         let ((case, procedures), (observables, alerts)) = http::at_once(
             || http::at_once(fetch_case, fetch_procedures),
-            || http::at_once(|| self.fetch_ioc_observables(id), fetch_alerts),
+            || {
+                http::at_once(
+                    || self.fetch_ioc_observables(Holder::Case(id)),
+                    fetch_alerts,
+                )
+            },
         );
 
         Ok(CaseWithIocs {
@@ -263,19 +269,56 @@ impl TheHive {
             .map_err(explain_failure)
     }
 
-    /// True if a case is there and the user may see it. For one that is not, both versions answer
-    /// with an empty list, or 404.
+    /// An alert, by its id.
+    ///
+    /// # Errors
+    /// That it does not exist for this user, or that the user does not belong to the organisation.
+    pub fn alert(&self, id: &str) -> Result<Value> {
+        const NO_ALERT: &str = "the alert does not exist, or the user of \"thehive_key\" may not \
+            see it (organisation?)";
+
+        ensure!(is_id(id), "the job's \"_id\" is not that of an alert");
+        self.user()?;
+        self.query_one(vec![Holder::Alert(id).operation(), page(0, 1)], NO_ALERT)
+    }
+
+    /// The id of the case that an alert went into, if it did.
+    ///
+    /// # Errors
+    /// See [`Self::alert`].
+    pub fn case_of_alert(&self, alert: &str) -> Result<Option<String>> {
+        let alert = self.alert(alert)?;
+        let case = alert.get("caseId").and_then(Value::as_str);
+        Ok(case.map(ToOwned::to_owned))
+    }
+
+    /// An alert with its IOC observables, by questions that are put at the same time.
+    ///
+    /// # Errors
+    /// See [`Self::alert`]; or what stopped the reading of the observables.
+    pub fn alert_with_iocs(&self, id: &str) -> Result<(Value, CaseObservables)> {
+        ensure!(is_id(id), "the job's \"_id\" is not that of an alert");
+        self.user()?;
+        let (alert, observables) = http::at_once(
+            || self.alert(id),
+            || self.fetch_ioc_observables(Holder::Alert(id)),
+        );
+        Ok((alert?, observables?))
+    }
+
+    /// True if a case or an alert is there and the user may see it. For one that is not, both
+    /// versions answer with an empty list, or 404.
     ///
     /// # Errors
     /// What stopped the asking.
-    pub fn has_case(&self, id: &str) -> Result<bool> {
+    pub fn has(&self, holder: Holder<'_>) -> Result<bool> {
         ensure!(
-            is_id(id),
+            is_id(holder.id()),
             "\"{}\" is not the id of a case",
-            crate::secret::truncate_text(id, 40)
+            crate::secret::truncate_text(holder.id(), 40)
         );
 
-        let query = json!([{"_name": "getCase", "idOrName": id}, page(0, 1)]);
+        let query = json!([holder.operation(), page(0, 1)]);
 
         self.client.retry(|| match self.query(&query) {
             Ok(answer) => {
@@ -324,10 +367,9 @@ impl TheHive {
             }
             Some(Element::Bad(flaw)) => bail!(flaw.describe("the observable")),
             None => {
-                bail!(
-                    "the observable does not exist, or the user of \"thehive_key\" may not see it \
-                     (organisation?)"
-                )
+                let nothing = "the observable does not exist, or the user of \"thehive_key\" may \
+                    not see it (organisation?)";
+                bail!("{nothing}{}", self.advise_of_restricted_cases())
             }
         }
     }
@@ -363,18 +405,37 @@ impl TheHive {
         let extra = [&["shareCount", "isOwner"], extra].concat();
         json::set(&mut page, "extraData", json!(extra));
         operations.push(page);
+        self.query_one(operations, nothing)
+    }
+
+    /// What a query gives of which one record is asked for; `nothing` is said if there is none.
+    fn query_one(&self, operations: Vec<Value>, nothing: &str) -> Result<Value> {
         let operations = Value::from(operations);
-        let (line, mut cases) = self.client.retry(|| {
+        let nothing = || format!("{nothing}{}", self.advise_of_restricted_cases());
+        let (line, mut records) = self.client.retry(|| {
             let answer =
                 self.query(&operations)
                     .map_err(|failure| match is_not_found(&failure) {
-                        true => failure.with_help(nothing).into(),
+                        true => failure.with_help(nothing()).into(),
                         false => explain_failure(failure),
                     })?;
             Ok((answer.request_line().to_owned(), answer.read_value()?))
         })?;
-        let case = cases.as_array_mut().and_then(|list| list.pop());
-        case.with_context(|| format!("{line}: {nothing}"))
+        let record = records.as_array_mut().and_then(|list| list.pop());
+        record.with_context(|| format!("{line}: {}", nothing()))
+    }
+
+    /// What is said beside that a case is not shown, where it may be one of those that only named
+    /// users see.
+    fn advise_of_restricted_cases(&self) -> String {
+        let (version, user) = (self.cached_greeting(), self.user());
+        match (version, user) {
+            (Ok(version), Ok(user)) if version.has_restricted_cases() => format!(
+                "; this may be a restricted case: allow the user {} of \"thehive_key\" to see it",
+                user.login
+            ),
+            _ => String::new(),
+        }
     }
 
     /// The alerts of MISP events that a case was made from, or that were merged into it; the first

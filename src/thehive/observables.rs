@@ -64,6 +64,23 @@ pub enum Holder<'a> {
     Case(&'a str),
 }
 
+impl<'a> Holder<'a> {
+    /// Its `_id`.
+    pub fn id(self) -> &'a str {
+        let (Self::Alert(id) | Self::Case(id)) = self;
+        id
+    }
+
+    /// The operation of a query that begins with it.
+    pub(super) fn operation(self) -> Value {
+        let name = match self {
+            Self::Alert(_) => "getAlert",
+            Self::Case(_) => "getCase",
+        };
+        json!({"_name": name, "idOrName": self.id()})
+    }
+}
+
 /// A file that goes with a group without values.
 #[derive(Clone, Copy)]
 pub struct FileUpload<'a> {

@@ -33,6 +33,12 @@ impl Greeting {
         parse_version(&self.version) >= vec![4, 1]
     }
 
+    /// True for a version that can restrict a case to users that are named (TheHive's release notes
+    /// of 5.5.0).
+    pub fn has_restricted_cases(&self) -> bool {
+        parse_version(&self.version) >= vec![5, 5]
+    }
+
     /// How many TLP levels it has.
     pub fn scale(&self) -> Scale {
         if parse_version(&self.version) >= vec![5, 2] {

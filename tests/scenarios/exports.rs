@@ -16,6 +16,8 @@ scenarios!(
     a_single_observable_joins_its_event,
     a_value_that_misp_refuses_is_named_and_the_others_go,
     what_analysts_say_of_iocs_is_said_once,
+    iocs_join_an_event_that_a_tag_names_and_leave_it_with_the_case,
+    an_event_of_another_organisation_is_not_added_to,
 );
 
 /// Observable type, data, and the line of the attribute that it becomes.
@@ -397,4 +399,65 @@ fn what_analysts_say_of_iocs_is_said_once(world: &World) {
     assert_eq!(of_both(), [true, true]);
     desk.change(&other, "ignoreSimilarity", json!(false));
     desk.rests();
+}
+
+fn iocs_join_an_event_that_a_tag_names_and_leave_it_with_the_case(world: &World) {
+    let desk = Exporter::new(world);
+    let theirs = json!({
+        "distribution": 0,
+        "Attribute": [{"type": "domain", "value": "theirs.MARK.example", "comment": "of a person"}],
+    });
+    let uuid = world.add_event("user", &theirs);
+    world.tag("user", &uuid, "tlp:green", false);
+    let before = world.event(&uuid);
+    let number = before.event["id"].as_str().unwrap();
+    desk.change_case("tags", json!([format!("misp:into=\"misp-corp:{number}\"")]));
+    let gone = desk.ioc("domain", "a.MARK.example");
+    desk.ioc("domain", "b.MARK.example");
+    let report = desk.run();
+    assert_eq!(report.counts("observables"), "fetched 2, created 2");
+    let person = before.lines();
+    let [person] = person.as_slice() else {
+        panic!("{person:?}")
+    };
+    let line = |value: &str| {
+        format!("Network activity/domain {value}.MARK.example ids [PAP:AMBER, tlp:amber]")
+    };
+    assert_eq!(desk.event().lines(), [line("a"), line("b"), person.clone()]);
+    assert_eq!(desk.event().head(), before.head());
+    desk.rests();
+
+    desk.change(&gone, "ioc", json!(false));
+    desk.run();
+    let retracted = line("a").replace(" ids ", " # [retracted by cortex-misp] ");
+    assert_eq!(desk.event().lines(), [retracted, line("b"), person.clone()]);
+    assert_eq!(desk.event().head(), before.head());
+    let untouched = |stored: &super::world::Stored| {
+        stored.attribute("theirs.MARK.example")["timestamp"].clone()
+    };
+    assert_eq!(untouched(&desk.event()), untouched(&before));
+}
+
+fn an_event_of_another_organisation_is_not_added_to(world: &World) {
+    let desk = Exporter::new(world).with(&json!({"distribution": 3}));
+    let uuid = world.add_event("other", &json!({"distribution": 3}));
+    desk.change_case("tags", json!([format!("misp:into=\"misp-corp:{uuid}\"")]));
+    desk.ioc("domain", "a.MARK.example");
+    let before = world.event(&uuid);
+    let report = desk.run();
+    assert_eq!(desk.writes(), [""; 0]);
+    let text = report.report.to_string();
+    assert!(
+        text.contains("observables 1 fetched: 1 failed (1: not sent)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("adds only to events that the organisation of its key made here"),
+        "{text}"
+    );
+    let after = world.event(&uuid);
+    assert_eq!(
+        (before.lines(), &before.event["timestamp"]),
+        (after.lines(), &after.event["timestamp"])
+    );
 }

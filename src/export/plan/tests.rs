@@ -3,6 +3,7 @@
 use super::super::case_report::ReportDraft;
 use super::*;
 use crate::export::draft::Doubts;
+use crate::ids::EventRole;
 use crate::markings::Tlp;
 use crate::misp::wire::Attribute;
 use proptest::prelude::*;
@@ -50,7 +51,7 @@ fn draft_of(values: &[String]) -> EventDraft {
         kept: Vec::new(),
         spared: Vec::new(),
         doubts: Doubts::default(),
-        is_guest: false,
+        role: EventRole::Own,
         only_tightens: false,
     }
 }
@@ -339,9 +340,10 @@ fn closed_items_stay_with_their_organisation() {
 fn in_another_cases_event_nothing_of_that_case_is_changed_retracted_or_named() {
     let theirs = draft_of(&values(3));
     let there = content_of(theirs.attributes.iter());
-    let ids = Ids::new("here", None).for_case(("~2", "2"), true, true);
+    let ids = Ids::new("here", None).for_case(("~2", "2"), EventRole::Guest, true);
     let mut mine = draft_of(&["mine.example".to_owned()]);
-    (mine.is_guest, mine.info, mine.threat_level, mine.analysis) = (true, "Mine".into(), 1, 2);
+    (mine.role, mine.info, mine.threat_level, mine.analysis) =
+        (EventRole::Guest, "Mine".into(), 1, 2);
     mine.attributes[0].uuid = ids.part_uuid(&mine.uuid, &["domain", "mine.example"]);
 
     with_rules(Ok(()), RemovedIocPolicy::Delete, |rules| {
@@ -385,7 +387,7 @@ impl SharedCase {
     fn new() -> Self {
         let base = Ids::new("here", None);
         let [owner, shared] =
-            [true, false].map(|is_owner| base.for_case(("~1", ""), false, is_owner));
+            [true, false].map(|is_owner| base.for_case(("~1", ""), EventRole::Own, is_owner));
         let mut all = draft_of(&values(4));
         name_parts(&mut all, 2, &shared);
         let there = content_of(all.attributes.iter());

@@ -199,6 +199,8 @@ impl<'a> Offers<'a> {
             has_files: false,
             scrubber: &scrubber,
             key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
+            // What we exported is known here, and shown all the same.
+            is_own_export: &|_| false,
         };
         let object = group.rows.first().and_then(|row| row.within.as_ref());
         let object = object.filter(|_| artifacts == LookupArtifacts::Object);

@@ -406,6 +406,7 @@ mod tests {
             has_files: false,
             scrubber: &Scrubber::default(),
             key: &|data_type, data| (data_type.to_owned(), data.to_owned()),
+            is_own_export: &|_| false,
         };
 
         draft_observables(&serde_json::from_value(attribute).unwrap(), within, &setup)

@@ -80,6 +80,7 @@ fn map_with_marks(rows: Vec<BatchRow>, marks: &AlertOptions) -> MappedChunk {
         has_files: false,
         scrubber: &Scrubber::default(),
         key: &|data_type, data| (data_type.to_owned(), data.to_lowercase()),
+        is_own_export: &|_| false,
     };
 
     let choice = serde_json::from_value(json!({"exclude_attribute_tags": ["tlp:red"]})).unwrap();

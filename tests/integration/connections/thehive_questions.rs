@@ -12,8 +12,8 @@ use cortex_misp::json::Element;
 use cortex_misp::report::RunReport;
 use cortex_misp::sample;
 use cortex_misp::secret::Secret;
-use cortex_misp::thehive::TheHive;
 use cortex_misp::thehive::wire::Attachment;
+use cortex_misp::thehive::{Holder, TheHive};
 use cortex_misp::time::Clock;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -339,7 +339,7 @@ fn the_observables_are_counted_and_read_again_if_there_are_more() {
     for world in [World::four(), World::five()] {
         let (fake, case) = hive(world, 502);
         let thehive = open(&fake.url());
-        let whole = thehive.fetch_ioc_observables(&case).unwrap();
+        let whole = thehive.fetch_ioc_observables(Holder::Case(&case)).unwrap();
         assert_eq!((whole.all.len(), whole.incomplete), (502, None));
         // Two pages, the second not full, and the count.
         assert_eq!(fake.requests().len(), 3);
@@ -350,7 +350,7 @@ fn the_observables_are_counted_and_read_again_if_there_are_more() {
                 nth: Nth::Only(nth),
                 what,
             });
-            let found = thehive.fetch_ioc_observables(&case).unwrap();
+            let found = thehive.fetch_ioc_observables(Holder::Case(&case)).unwrap();
             (found.all.len(), found.incomplete.unwrap_or_default())
         };
         assert_eq!(said(3, What::Body("503".to_owned())), (502, String::new()));
@@ -369,7 +369,7 @@ fn the_observables_are_counted_and_read_again_if_there_are_more() {
         );
         fake.heal();
         fake.world().hide_from_pages = 1;
-        let found = thehive.fetch_ioc_observables(&case).unwrap();
+        let found = thehive.fetch_ioc_observables(Holder::Case(&case)).unwrap();
         let fewer = "TheHive counts 502 IOC observables, and gave 501".to_owned();
         assert_eq!((found.all.len(), found.incomplete), (501, Some(fewer)));
     }
@@ -384,7 +384,9 @@ fn a_short_page_is_not_the_last() {
         nth: Nth::Only(1),
         what: What::Body(json!([first]).to_string()),
     });
-    let found = open(&fake.url()).fetch_ioc_observables(&case).unwrap();
+    let found = open(&fake.url())
+        .fetch_ioc_observables(Holder::Case(&case))
+        .unwrap();
     assert_eq!((found.all.len(), found.incomplete), (3, None));
 }
 

@@ -2,11 +2,13 @@
 //! What is asserted is what the MISP holds afterwards, attribute by attribute, and what it was sent.
 
 mod addressing;
+mod alerts;
 mod claimed_uuids;
 mod comments;
 mod desk;
 mod equal_values;
 mod event_tags;
+mod into;
 mod managed_elsewhere;
 mod memory;
 mod merged_cases;
@@ -14,6 +16,7 @@ mod moving_cases;
 mod owning;
 mod refused;
 mod requests;
+mod restricted;
 mod retracting;
 mod reviewing;
 mod shares;

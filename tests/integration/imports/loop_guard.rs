@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use cortex_misp::ids::Ids;
+use cortex_misp::ids::{EventRole, Ids};
 use cortex_misp::secret::Secret;
 use serde_json::{Value, json};
 
@@ -258,4 +258,47 @@ fn an_upload_in_our_name_is_hidden_from_no_import_and_no_look_up() {
         verdicts(&report).contains(&("event 2".into(), "found".into())),
         "{report:#}"
     );
+}
+
+/// An attribute that an export put into an event which people of our organisation made is in its case already; what others
+/// put there, and what only says so in an event of others, is imported.
+#[test]
+fn what_an_export_put_into_an_event_that_people_made_does_not_come_back() {
+    for secret in [None, Some(SECRET)] {
+        let ids = Ids::new("here.example", secret.map(Secret::new).as_ref());
+        let of_case = ids.for_case(("~1", "1"), EventRole::Into, true);
+        let (misp, ..) = world(&ids);
+        for (at, uuid) in [
+            "2e5572f1-91c9-42ba-b2ec-58eda96d6677",
+            "06b62183-9033-4ffb-b79e-47629f2f4d9a",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let event = &mut misp.world().events[at];
+            event.uuid = (*uuid).to_owned();
+            let mut ours = event.attributes[0].clone();
+            ours.id += 10;
+            ours.uuid = of_case
+                .part_uuid(&uuid.parse().unwrap(), &["domain", "ours.example"])
+                .to_string();
+            ours.value = "ours.example".to_owned();
+            event.attributes.push(ours);
+            event.attribute_count = 2;
+        }
+        let report = Program::Import.report(&job(&misp, ("other", "misp:sync"), secret));
+        let count = &full(&report)["ledger"]["attributes"];
+        assert_eq!(
+            (&count["fetched"], &count["created"], &count["skipped"]),
+            (&json!(4), &json!(3), &json!(1)),
+            "{report:#}"
+        );
+        let rule = "exported by this installation (loop guard)";
+        assert_eq!(count["skipped_by"][rule], 1, "{count:#}");
+
+        let mut job = job(&misp, ("other", "misp:sync"), secret);
+        job["config"]["loop_guard"] = json!(false);
+        let report = Program::Import.report(&job);
+        assert_eq!(full(&report)["ledger"]["attributes"]["created"], 4);
+    }
 }

@@ -1,7 +1,7 @@
 //! A case in a fake TheHive, a fake MISP, and what the exports between them change.
 
 use cortex_misp::export::{Export, event_tags};
-use cortex_misp::ids::Ids;
+use cortex_misp::ids::{EventRole, Ids};
 use cortex_misp::runtime;
 use cortex_misp::secret::Secret;
 use serde_json::{Value, json};
@@ -158,7 +158,8 @@ impl Desk {
             organisation,
             title: "",
             event_info: "",
-            is_guest: false,
+            role: EventRole::Own,
+            is_alert: false,
         };
         event_tags::build(
             &Ids::new("test.example", None),

@@ -54,7 +54,7 @@ const KNOWN: [&str; 6] = [
 ];
 
 /// What only reads, by the beginning of its path.
-const READS: [&str; 20] = [
+const READS: [&str; 21] = [
     "/servers/getVersion",
     "/attributes/describeTypes",
     "/events/index",

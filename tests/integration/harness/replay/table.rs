@@ -718,4 +718,5 @@ pub(super) const ROWS: &[Row] = &[
     row("611-galaxies-view-unknown"),
     seeded("612-view-event-with-deleted-report", event_2933_reported),
     seeded("613-edit-report-with-emoji", event_2933),
+    row("602-index-by-unknown-number"),
 ];

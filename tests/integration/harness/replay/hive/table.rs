@@ -214,4 +214,8 @@ pub(super) const ROWS: &[Row] = &[
     row("594-query-case-with-links", the_case),
     row("595-query-procedures-of-case", procedures),
     row("596-query-procedures-of-unknown-case", nothing),
+    row("590-query-alert-by-id", alerts),
+    row("591-query-iocs-of-an-alert", observables),
+    row("592-query-alert-in-a-case", alerts),
+    row("593-query-alert-not-found", nothing),
 ];
