@@ -63,6 +63,17 @@ fn cut_fairly<T>(list: &mut Vec<Sourced<T>>, most: usize) -> u64 {
     share::truncate_fairly(list, most, &[&event, &organisation, &part]).len() as u64
 }
 
+/// Adds an artifact; of one that is there already the stricter TLP holds.
+fn add_once(artifacts: &mut Vec<Sourced<Artifact>>, artifact: Sourced<Artifact>) {
+    let known = artifacts
+        .iter_mut()
+        .find(|known| known.row.is_same(&artifact.row));
+    match known {
+        Some(known) => known.row.tlp = known.row.tlp.max(artifact.row.tlp),
+        None => artifacts.push(artifact),
+    }
+}
+
 /// Cuts artifacts to those that leave a report room for all else. Gives the number of the others.
 fn cut_large(artifacts: &mut Vec<Sourced<Artifact>>) -> u64 {
     let (before, mut text) = (artifacts.len(), 0);
@@ -132,19 +143,20 @@ impl ReportBuilder {
         self.full.connections.get_mut(part)
     }
 
-    /// Adds an artifact that this part does not have yet; one too many is counted.
+    /// Adds an artifact, once; one too many is counted.
     pub fn add_artifact(&mut self, part: usize, source: &RowSource, artifact: Artifact) {
         let most = self.most_artifacts;
         let Some(artifacts) = self.part(part).map(|part| &mut part.beside.artifacts) else {
             return;
         };
-        if !artifacts.iter().any(|known| known.row.is_same(&artifact)) {
-            artifacts.push(Sourced {
+        add_once(
+            artifacts,
+            Sourced {
                 part,
                 source: source.clone(),
                 row: artifact,
-            });
-        }
+            },
+        );
 
         if artifacts.len() > most + SLACK {
             let beyond = cut_fairly(artifacts, most);
@@ -220,12 +232,7 @@ impl ReportBuilder {
         for part in parts {
             let beside = std::mem::take(&mut part.beside);
             for artifact in beside.artifacts {
-                if !artifacts
-                    .iter()
-                    .any(|known| known.row.is_same(&artifact.row))
-                {
-                    artifacts.push(artifact);
-                }
+                add_once(&mut artifacts, artifact);
             }
             alerts.extend(beside.alerts);
             operations.extend(beside.operations);

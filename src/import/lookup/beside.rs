@@ -17,6 +17,7 @@ use crate::misp::search::{HitName, KnownHit, MOST_BESIDE, Neighbours, Surroundin
 use crate::misp::server::Server;
 use crate::report::ledger::Verdict;
 use crate::report::{Artifact, ConnectionReporter, Match};
+use crate::text::format_count;
 use crate::types::ObservableTypeSet;
 
 /// Hits that are asked for what stands beside them.
@@ -280,15 +281,20 @@ impl<'a> Offers<'a> {
             ));
         }
         if unread > 0 {
-            self.part.warn(format!(
-                "{unread} more attributes stand beside what was found, and were not read"
+            self.part.warn(format_count(
+                unread,
+                "more attribute stands beside what was found, and was not read",
+                "more attributes stand beside what was found, and were not read",
             ));
         }
         if self.unfit > 0 {
+            let attributes = format_count(
+                self.unfit,
+                "attribute beside what was found cannot be offered",
+                "attributes beside what was found cannot be offered",
+            );
             self.part.warn(format!(
-                "{} attributes beside what was found cannot be offered: too long for TheHive, \
-                 commands of this program, or not readable",
-                self.unfit
+                "{attributes}: too long for TheHive, a command of this program, or not readable"
             ));
         }
         self.part.offer_artifacts(artifacts, beyond);

@@ -384,6 +384,19 @@ fn small_events_are_read_whole_beside_one_that_is_too_large() {
     );
 }
 
+#[test]
+fn what_two_connections_offer_comes_once_with_the_stricter_tlp() {
+    let mut lax = file();
+    lax.events[0].attributes[2].tags.clear();
+    let (lax, strict) = (Fake::start(lax), Fake::start(file()));
+    let both = json!({
+        "name": ["lax", "strict"], "url": [lax.url(), strict.url()], "key": [key("admin"), key("admin")],
+    });
+    let report = answer(&[&lax, &strict], &job(&lax, ("hash", MD5), &both));
+    assert_eq!(data(&report), [SHA256, "dropper.exe"]);
+    assert_eq!(artifacts(&report)[0]["tlp"], 3);
+}
+
 /// A feed with the events of a world.
 fn feed(world: &World) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -178,14 +178,14 @@ fn a_click_imports_only_what_it_finds_and_only_if_it_may() {
         let report = desk.run(&click(&desk));
         assert_eq!(
             counts(full(&report), "events"),
-            of([("fetched", 1), ("unchanged", 1)])
+            of([("fetched", 1), ("found", 1)])
         );
         desk.wrote_nothing();
         let desk = desk.with(json!({"click_imports": true}));
         let report = desk.run(&click(&desk));
         assert_eq!(
             counts(full(&report), "events"),
-            of([("fetched", 2), ("created", 1), ("unchanged", 1)]),
+            of([("fetched", 2), ("created", 1), ("found", 1)]),
             "{report:#}"
         );
         assert_eq!(titles(&desk), ["#2 Event 2"]);
@@ -342,7 +342,7 @@ fn a_click_is_answered_though_thehive_is_not_there() {
             "{message}"
         );
         assert!(
-            told["ledger"]["events"]["unchanged"].as_u64().unwrap() > 0,
+            told["ledger"]["events"]["found"].as_u64().unwrap() > 0,
             "{report:#}"
         );
         job["data"] = json!("nobody-knows.example");
