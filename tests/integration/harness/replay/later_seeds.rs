@@ -273,3 +273,11 @@ pub(super) fn event_1972(world: &mut World) {
     (event.attributes[0].to_ids, event.attributes[0].deleted) = (false, true);
     event.attribute_count = 1;
 }
+
+/// An event without attributes, of the organisation of who asks.
+pub(super) fn empty_event(world: &mut World) {
+    let uuid = "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c6031";
+    event(world, 2947, uuid, "an empty event");
+    let event = world.events.last_mut().expect("just seeded");
+    (event.org, event.orgc) = (2, 2);
+}

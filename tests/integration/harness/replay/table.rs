@@ -1,8 +1,8 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::later_seeds::{
-    allowed_list, default_filter, default_tags, event_382, event_383, event_1972, import_rules,
-    no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
+    allowed_list, default_filter, default_tags, empty_event, event_382, event_383, event_1972,
+    import_rules, no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
     published_event, three_events,
 };
 use super::seeds::{
@@ -680,4 +680,5 @@ pub(super) const ROWS: &[Row] = &[
     seeded("590-events-restsearch-with-deleted", event_1972),
     seeded("591-view-event-with-deleted", event_1972),
     row("602-index-by-unknown-number"),
+    seeded("603-events-restsearch-of-an-empty-event", empty_event),
 ];
