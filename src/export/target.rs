@@ -292,7 +292,17 @@ impl ConnectionExport<'_> {
             || misp.find_contents(&asked, self.content_options()),
             || self.ask_ahead(misp, !signed.is_empty()),
         );
-        found
+        let mut found = found?;
+
+        // An event without attributes does not come with what events hold
+        // (`fixtures/wire/misp/603-events-restsearch-of-an-empty-event.json`).
+        let is_missing = |uuid: &Uuid| find_event(&found.heads, uuid).is_none();
+        let missing: Vec<_> = signed.into_iter().filter(is_missing).collect();
+        if !missing.is_empty() {
+            found.heads.extend(misp.find_events(&missing)?);
+        }
+
+        Ok(found)
     }
 
     /// Asks what is needed after the events, at the same time: who we are, and what is on

@@ -128,6 +128,24 @@ fn iocs_join_the_event_and_nothing_else_of_it_changes() {
     }
 }
 
+/// MISP leaves an event without attributes out of a search that names `deleted`.
+#[test]
+fn an_event_that_is_empty_yet_takes_iocs() {
+    for tag in [named("1337"), named(UUID)] {
+        let desk = desk_with(&tag);
+        change(&desk, |event| event.attributes.clear());
+        let before = desk.event();
+        let report = desk.export();
+        assert_eq!(
+            changes(&before, &desk.event()),
+            ["+ host-0.example", "+ host-1.example"]
+        );
+        follow(&desk, &report);
+        desk.export();
+        desk.wrote_nothing();
+    }
+}
+
 #[test]
 fn what_left_the_case_is_retracted_and_what_others_added_stays() {
     let desk = desk_with(&named("1337"));

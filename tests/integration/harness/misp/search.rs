@@ -28,6 +28,8 @@ pub(super) fn rest_search(world: &World, ask: &Ask) -> Reply {
         .filter(|event| world.sees(&ask.user, event))
         .collect();
     rows.retain(|event| wanted(world, event, filters));
+    // Recorded as `603-events-restsearch-of-an-empty-event`.
+    rows.retain(|event| filters["deleted"].is_null() || !event.attributes.is_empty());
     let total = rows.len();
     index::sort(&mut rows, filter::order(&filters["order"]).as_ref());
     let mut rows = filter::page(rows, &filters["limit"], &filters["page"]);

@@ -370,3 +370,11 @@ pub(super) fn event_2933_reported(world: &mut World) {
         "content": "by phone\n", "distribution": "5", "sharing_group_id": "0", "timestamp": "1796094946", "deleted": true,
     }]);
 }
+
+/// An event without attributes, of the organisation of who asks.
+pub(super) fn empty_event(world: &mut World) {
+    let uuid = "0b8f6c52-3c0e-5d41-9a77-6f2b1f0c6031";
+    event(world, 2947, uuid, "an empty event");
+    let event = world.events.last_mut().expect("just seeded");
+    (event.org, event.orgc) = (2, 2);
+}

@@ -1,7 +1,7 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::later_seeds::{
-    allowed_list, default_filter, default_tags, event_382, event_383, event_1972, event_2903,
+    allowed_list, default_filter, default_tags, empty_event, event_382, event_383, event_1972, event_2903,
     event_2910, event_2910_with_allowed_list, event_2933, event_2933_reported, import_rules,
     no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
     published_event, three_events,
@@ -719,4 +719,5 @@ pub(super) const ROWS: &[Row] = &[
     seeded("612-view-event-with-deleted-report", event_2933_reported),
     seeded("613-edit-report-with-emoji", event_2933),
     row("602-index-by-unknown-number"),
+    seeded("603-events-restsearch-of-an-empty-event", empty_event),
 ];
