@@ -150,11 +150,23 @@ fn manifests_keep_the_rules_of_the_catalogue() {
                 .unwrap()
                 .starts_with(&format!("{name}/"))
         );
-        let folder = Path::new("manifests")
-            .join(path)
-            .parent()
-            .unwrap()
-            .to_owned();
+        let file = Path::new("manifests").join(path);
+        let folder = file.parent().unwrap().to_owned();
+        assert_eq!(file.file_stem().unwrap(), name);
+        assert_eq!(folder.file_name().unwrap(), name);
+        for flag in [
+            "registration_required",
+            "subscription_required",
+            "free_subscription",
+        ] {
+            assert!(manifest[flag].is_boolean(), "{flag}");
+        }
+        assert!(
+            ["external_api", "local"].contains(&manifest["integration_type"].as_str().unwrap())
+        );
+        let homepage = manifest["service_homepage"].as_str().unwrap();
+        assert!(homepage.starts_with("https://"));
+        keeps_the_rules_of_a_folder(&folder, name, manifest["command"].as_str().unwrap());
         let pictures = manifest["screenshots"]
             .as_array()
             .unwrap()
@@ -174,6 +186,52 @@ fn manifests_keep_the_rules_of_the_catalogue() {
                     .is_some_and(|text| !text.is_empty())
             );
         }
+    }
+}
+
+/// What the catalogue expects beside a manifest: its pages set the README's headings below their own, what installs it gives
+/// every `requirements.txt` to pip, and its images are built from the folder alone.
+fn keeps_the_rules_of_a_folder(folder: &Path, name: &str, command: &str) {
+    let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
+    let page = read("README.md");
+    let mut headings = page.lines().filter(|line| line.starts_with('#'));
+    assert_eq!(headings.next(), Some(format!("### {name}").as_str()));
+    assert!(headings.all(|line| line.starts_with("###")));
+    assert!(
+        read("requirements.txt")
+            .lines()
+            .all(|line| line.starts_with('#'))
+    );
+
+    let program = command.strip_prefix(&format!("{name}/")).unwrap();
+    let dockerfile = read("Dockerfile");
+    let instructions = dockerfile.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(
+        instructions.collect::<Vec<_>>(),
+        [
+            "FROM scratch",
+            &format!("COPY {program} /{program}"),
+            &format!("ENTRYPOINT [\"/{program}\"]"),
+        ]
+    );
+}
+
+/// Images are named as the catalogue names its own, and with this version, wherever one is named.
+#[test]
+fn images_have_the_names_of_the_catalogue() {
+    let images = manifests().map(|(_, manifest)| {
+        let name = manifest["name"].as_str().unwrap().to_lowercase();
+        assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
+        format!("{name}:{}", env!("CARGO_PKG_VERSION"))
+    });
+    let image = Regex::new(r"soc/([\w-]+:[\w.-]+)").unwrap();
+    for page in ["docs/administrators.md", "manifests/schedule/cronjob.yaml"] {
+        let text = fs::read_to_string(page).unwrap();
+        let named: BTreeSet<_> = image
+            .captures_iter(&text)
+            .map(|found| found[1].to_owned())
+            .collect();
+        assert_eq!(named, images.iter().cloned().collect(), "{page}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! Which exchanges are replayed, what the world holds besides the corpus, and which exchanges came before.
 
 use super::later_seeds::{
-    allowed_list, default_filter, default_tags, empty_event, event_382, event_383, event_1972, event_2903,
-    event_2910, event_2910_with_allowed_list, event_2933, event_2933_reported, import_rules,
-    no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
+    allowed_list, default_filter, default_tags, empty_event, event_382, event_383, event_1972,
+    event_2903, event_2910, event_2910_with_allowed_list, event_2933, event_2933_reported,
+    import_rules, no_defaults, open_proposal, open_proposal_that_blocks, partner_event_with_rules,
     published_event, three_events,
 };
 use super::seeds::{
