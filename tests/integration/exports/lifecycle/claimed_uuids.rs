@@ -20,8 +20,14 @@ fn computed(desk: &Desk) -> Uuid {
     Ids::new("test.example", None).event_uuid(&desk.case, &created)
 }
 
-/// An event of another organisation that holds these attributes and objects.
+/// An event of another organisation that holds these attributes and objects, or one attribute of its own.
 fn claim(desk: &Desk, uuid: &str, distribution: u64, attributes: &[String], objects: &[String]) {
+    let other = ["5f0e5b5c-0000-4000-8000-0000000000fe".to_owned()];
+    let attributes = if attributes.is_empty() {
+        &other
+    } else {
+        attributes
+    };
     let attribute = |uuid: &String| Attribute {
         id: 9_000,
         uuid: uuid.clone(),
