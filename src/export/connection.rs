@@ -437,14 +437,8 @@ impl ConnectionExport<'_> {
         }
         let look = self.content_options();
         let uuid = mapped.wanted.uuid;
-        let read = |there: FoundEvent| match there.content {
-            Some(content) => Ok(content),
-            None => misp.read_content(&uuid, there.head, look),
-        };
-        let held = there.map(read).transpose()?;
-        for why in held.iter().flat_map(|held| &held.unreadable) {
-            self.part.warn(format!("{why}: it counts as not there"));
-        }
+        let held = there.map(|there| self.read_held(misp, &uuid, there));
+        let held = held.transpose()?;
         self.add_procedures(misp, &mut mapped.wanted, held.as_ref());
         let mut first = self.adopt_other_side(mapped.wanted, held.as_ref());
         mapped.wanted = first.resolve_uuids(held.as_ref(), &HashSet::new(), self.ids);
@@ -490,6 +484,18 @@ impl ConnectionExport<'_> {
             }
             Err(hidden) => WriteOutcome::Hidden(hidden),
         })
+    }
+
+    /// What an event holds, of which the search may have brought only the head.
+    fn read_held(&self, misp: &Misp, uuid: &Uuid, there: FoundEvent) -> Result<EventContent> {
+        let held = match there.content {
+            Some(content) => content,
+            None => misp.read_content(uuid, there.head, self.content_options())?,
+        };
+        for why in &held.unreadable {
+            self.part.warn(format!("{why}: it counts as not there"));
+        }
+        Ok(held)
     }
 
     /// The plan, of which TheHive was asked whether what it retracts is no IOC any more; and tells

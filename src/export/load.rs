@@ -149,21 +149,7 @@ pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<Exp
          and run the responder again"
     );
 
-    let carried = data
-        .get("case")
-        .filter(|case| case.get("startDate").is_some() || case.get("createdAt").is_some());
-
-    let case = match (around, carried, thehive) {
-        (Some(case), ..) => case,
-        (None, _, Some(thehive)) => thehive.fetch_case_of_observable(&observable.id)?,
-        (None, Some(case), None) => case.clone(),
-        (None, None, None) => bail!(
-            "the job does not say which case the observable belongs to, and TheHive cannot be \
-             asked: set \"thehive_url\" and \
-             \"thehive_key\" in the responder's configuration"
-        ),
-    };
-
+    let case = find_case(data, around, &observable.id, thehive)?;
     let is_linked = [tags::COMPOSITE, tags::OBJECT].iter().any(|name| {
         observable
             .tags
@@ -192,6 +178,29 @@ pub fn resolve_observable(data: &Value, thehive: Option<&TheHive>) -> Result<Exp
     input.whole = Err(SkipRule::CaseIsNotWhole(why));
 
     Ok(input)
+}
+
+/// The case of an observable: as it came with it, as TheHive has it, or as the job carries it.
+fn find_case(
+    data: &Value,
+    around: Option<Value>,
+    observable: &str,
+    thehive: Option<&TheHive>,
+) -> Result<Value> {
+    let carried = data
+        .get("case")
+        .filter(|case| case.get("startDate").is_some() || case.get("createdAt").is_some());
+
+    Ok(match (around, carried, thehive) {
+        (Some(case), ..) => case,
+        (None, _, Some(thehive)) => thehive.fetch_case_of_observable(observable)?,
+        (None, Some(case), None) => case.clone(),
+        (None, None, None) => bail!(
+            "the job does not say which case the observable belongs to, and TheHive cannot be \
+             asked: set \"thehive_url\" and \
+             \"thehive_key\" in the responder's configuration"
+        ),
+    })
 }
 
 /// Tells the observables that share a composite or an object with one.

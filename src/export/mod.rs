@@ -501,15 +501,7 @@ const NOT_SENT: &str = "not sent";
 /// that of the IOCs that are there now; where it is not the same for all connections, each has its
 /// own.
 fn summarise(full: &ReportBody) -> String {
-    let label = full.case.as_deref().unwrap_or_default();
-    let case = match full.is_alert {
-        true => format!("alert {}", neutralise_line(label)),
-        false => format!(
-            "case {}",
-            neutralise_line(label.split(' ').next().unwrap_or_default())
-        ),
-    };
-
+    let case = short_case_name(full);
     let iocs = full.connections.iter().map(count_iocs).max().unwrap_or(0);
     let done: Vec<_> = full
         .connections
@@ -524,8 +516,20 @@ fn summarise(full: &ReportBody) -> String {
         .map(|part| describe_connection(part, full.dry_run))
         .collect();
 
-    let parts = parts.join("; to ");
+    let is_all_unchanged = full.connections.iter().all(|part| {
+        let count = part.ledger.count(ItemKind::Observables);
+        count.unchanged == iocs
+    });
     let all = format_count(iocs, "IOC", "IOCs");
+    if is_all_unchanged && iocs > 0 && !full.dry_run {
+        let all = match iocs {
+            1 => format!("The IOC of {case} was"),
+            _ => format!("All {all} of {case} were"),
+        };
+        let sentence = format!("{all} already in {}", parts.join("; in "));
+        return std::iter::once(sentence).chain(notes(full)).collect();
+    }
+    let parts = parts.join("; to ");
 
     let sentence = match (iocs, least, full.dry_run) {
         (0, ..) => {
@@ -545,22 +549,40 @@ fn summarise(full: &ReportBody) -> String {
             format!("No IOC of {case} was exported to {parts}")
         }
         (_, least, _) if least == iocs => format!("Exported {all} of {case} to {parts}"),
+        (_, least, _) if done.iter().all(|done| *done == least) => {
+            format!("Exported {least} of {all} of {case} to {parts}")
+        }
         _ => format!("Exported a part of the {all} of {case} to {parts}"),
     };
 
+    std::iter::once(sentence).chain(notes(full)).collect()
+}
+
+/// Which case or alert it is, in a sentence.
+fn short_case_name(full: &ReportBody) -> String {
+    let label = full.case.as_deref().unwrap_or_default();
+    match full.is_alert {
+        true => format!("alert {}", neutralise_line(label)),
+        false => format!(
+            "case {}",
+            neutralise_line(label.split(' ').next().unwrap_or_default())
+        ),
+    }
+}
+
+/// What else is worth a sentence, of each connection.
+fn notes(full: &ReportBody) -> impl Iterator<Item = String> {
     let notes = full
         .connections
         .iter()
         .flat_map(|part| part.notes.iter().map(move |note| (part, note)));
-    let notes = notes.map(|(part, note)| {
+    notes.map(|(part, note)| {
         format!(
             ". {}: {}",
             neutralise_line(&part.name),
             neutralise_line(note)
         )
-    });
-
-    std::iter::once(sentence).chain(notes).collect()
+    })
 }
 
 fn count_iocs(part: &ConnectionReport) -> u64 {
@@ -681,5 +703,10 @@ fn left_retractions(count: &ItemCounts) -> Option<String> {
         .collect();
     let left = count.skipped;
 
-    (left > 0).then(|| format!("{left} no longer wanted and left ({})", why.join("; ")))
+    let what = match left {
+        0 => return None,
+        1 => "is no IOC of the case any more and stays in MISP",
+        _ => "are no IOCs of the case any more and stay in MISP",
+    };
+    Some(format!("{left} {what} ({})", why.join("; ")))
 }

@@ -160,6 +160,22 @@ struct LookupEvent {
 }
 
 impl LookupEvent {
+    /// Shown ones first, of these exact ones, those meant for detection, the newest.
+    fn display_order(&self) -> impl Ord + use<> {
+        let known = &self.known;
+        let is_quiet = match known.is_known() {
+            true => known.ids_attributes == 0,
+            false => known.ids_relations == 0,
+        };
+        (
+            !self.is_shown(),
+            !known.is_known(),
+            is_quiet,
+            std::cmp::Reverse(self.event.date.clone()),
+            self.uuid,
+        )
+    }
+
     /// True unless a filter hides it, or it could not be read.
     fn is_shown(&self) -> bool {
         self.verdict == Verdict::Found
@@ -189,21 +205,7 @@ impl LookupReport<'_> {
             }
         }
 
-        judged.sort_by_cached_key(|found| {
-            let known = &found.known;
-            let is_hidden = !found.is_shown();
-            let is_quiet = match known.is_known() {
-                true => known.ids_attributes == 0,
-                false => known.ids_relations == 0,
-            };
-            (
-                is_hidden,
-                !known.is_known(),
-                is_quiet,
-                std::cmp::Reverse(found.event.date.clone()),
-                found.uuid,
-            )
-        });
+        judged.sort_by_cached_key(LookupEvent::display_order);
 
         let in_part = self.in_part
             || !events.is_empty()

@@ -12,9 +12,10 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, ensure};
 use reqwest::blocking::ClientBuilder;
 use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 
 use super::Endpoint;
-use super::context::HttpContext;
+use super::context::{HttpContext, ServerAccess};
 use super::proxy::ProxyRoute;
 pub use certificate::ServerCertificate;
 pub use errors::recognise_page;
@@ -46,28 +47,9 @@ pub fn configure_tls(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // A second call finds the provider in place already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let mut given = Vec::new();
     let mut own = None;
     let is_encrypted = is_https || way.is_some_and(ProxyRoute::is_https);
-
-    if let Some(path) = access.cert_path.as_ref().filter(|_| is_encrypted) {
-        let certificates = root_store::load_path(path);
-        given.extend(certificates.with_context(|| {
-            let path = path.display();
-            format!("reading the certificates in {path} (\"cert_path\")")
-        })?);
-    }
-
-    if let Some(text) = &network.cacerts {
-        let certificates = root_store::parse_pem(text.as_bytes());
-        match certificates.context("reading the certificates in \"cacerts\"") {
-            Ok(certificates) => given.extend(certificates),
-            Err(error) if is_encrypted => return Err(error),
-            // Nothing is encrypted here, and it would go wrong with the first address that is
-            // https.
-            Err(error) => network.run.observer.on_warning(format!("{error:#}")),
-        }
-    }
+    let given = read_given_certificates(access, network, is_encrypted)?;
 
     if let Some(path) = access.client_cert_path.as_ref().filter(|_| is_https) {
         // The HTTP client has one TLS configuration, for the proxy as for the server.
@@ -107,6 +89,37 @@ pub fn configure_tls(
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
 
     Ok((builder.tls_backend_preconfigured(config), trust))
+}
+
+/// The certificates that the configuration names beside the usual ones. What is wrong with Cortex's
+/// is only told where nothing is encrypted.
+fn read_given_certificates(
+    access: &ServerAccess,
+    network: &HttpContext,
+    is_encrypted: bool,
+) -> Result<Vec<CertificateDer<'static>>> {
+    let mut given = Vec::new();
+
+    if let Some(path) = access.cert_path.as_ref().filter(|_| is_encrypted) {
+        let certificates = root_store::load_path(path);
+        given.extend(certificates.with_context(|| {
+            let path = path.display();
+            format!("reading the certificates in {path} (\"cert_path\")")
+        })?);
+    }
+
+    if let Some(text) = &network.cacerts {
+        let certificates = root_store::parse_pem(text.as_bytes());
+        match certificates.context("reading the certificates in \"cacerts\"") {
+            Ok(certificates) => given.extend(certificates),
+            Err(error) if is_encrypted => return Err(error),
+            // Nothing is encrypted here, and it would go wrong with the first address that is
+            // https.
+            Err(error) => network.run.observer.on_warning(format!("{error:#}")),
+        }
+    }
+
+    Ok(given)
 }
 
 impl TlsState {

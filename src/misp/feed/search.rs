@@ -261,16 +261,7 @@ impl Reading<'_> {
             .map_err(|error| ReadError::new(error, is_untouched))
         });
 
-        if bad > 0 {
-            let what = format_count(
-                bad,
-                "of its attributes or objects",
-                "of its attributes or objects",
-            );
-
-            self.note_flaw(format!("event {event}: {what} cannot be read"));
-        }
-
+        self.note_unreadable(event, bad);
         let feed = self.feed;
 
         match (stopped, read) {
@@ -290,6 +281,15 @@ impl Reading<'_> {
                 reason: format!("{error:#}"),
             })
             .map(Ok),
+        }
+    }
+
+    fn note_unreadable(&mut self, event: &Uuid, bad: u64) {
+        const WHAT: &str = "of its attributes or objects";
+
+        if bad > 0 {
+            let what = format_count(bad, WHAT, WHAT);
+            self.note_flaw(format!("event {event}: {what} cannot be read"));
         }
     }
 }

@@ -122,7 +122,7 @@ fn what_misp_drops_in_silence_is_lost_and_said_to_be() {
         [&created, &lost, &created, &created, &created, &lost].map(Clone::clone)
     );
     assert!(
-        message(&report).starts_with("INCOMPLETE: Exported a part of the 6 IOCs"),
+        message(&report).starts_with("INCOMPLETE: Exported 4 of 6 IOCs"),
         "{}",
         message(&report)
     );

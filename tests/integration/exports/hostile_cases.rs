@@ -233,7 +233,9 @@ fn an_ioc_that_cannot_be_mapped_keeps_only_what_it_may_have_been() {
             );
             let message = full(&report)["message"].as_str().unwrap();
             assert!(
-                message.contains(&format!("1 no longer wanted and left ({rule})")),
+                message.contains(&format!(
+                    "1 is no IOC of the case any more and stays in MISP ({rule})"
+                )),
                 "{message}"
             );
             let held = desk.attribute("gone.example");

@@ -238,12 +238,9 @@ fn a_case_that_is_deleted_while_it_is_read_retracts_nothing() {
     assert_eq!(stage.retracted(), [""; 0], "{report:#}");
     let skipped = &full(&report)["ledger"]["retractions"]["skipped_by"];
     assert_eq!(skipped, &json!({"the case is not there any more": 4}));
-    assert!(
-        full(&report)["message"]
-            .as_str()
-            .unwrap()
-            .contains("4 no longer wanted and left (the case is not there any more)")
-    );
+    assert!(full(&report)["message"].as_str().unwrap().contains(
+        "4 are no IOCs of the case any more and stay in MISP (the case is not there any more)"
+    ));
 }
 
 #[test]
