@@ -24,7 +24,7 @@ fn computed(desk: &Desk) -> Uuid {
 fn claim(desk: &Desk, uuid: &str, distribution: u64, attributes: &[String], objects: &[String]) {
     let other = ["5f0e5b5c-0000-4000-8000-0000000000fe".to_owned()];
     let attributes = if attributes.is_empty() {
-        &other
+        other.as_slice()
     } else {
         attributes
     };
