@@ -33,10 +33,7 @@ pub fn parse_folder(text: &str) -> Result<(PathBuf, Url)> {
 pub fn parse_server(text: &str) -> Result<Url> {
     const REMEDY: &str = "write it as https://host or https://host/path";
 
-    ensure!(
-        text.contains("://"),
-        "has no scheme, https:// or http://: {REMEDY}"
-    );
+    ensure!(text.contains("://"), "has no scheme: {REMEDY}");
     let mut url =
         Url::parse(text.trim()).map_err(|problem| anyhow!("is no URL ({problem}): {REMEDY}"))?;
     ensure!(

@@ -301,7 +301,8 @@ impl fmt::Display for HttpError {
                 write!(
                     f,
                     "{status}: the server redirects to {}, which is not followed: give the final \
-                     URL in the configuration",
+                     URL in the configuration, or have this machine let through, if that is a \
+                     login page",
                     to_short_line(to)
                 )
             }
@@ -607,7 +608,8 @@ mod tests {
         assert_eq!(
             said("https://sso/"),
             "GET https://m/x: 302: the server redirects to https://sso/, which is not followed: \
-             give the final URL in the configuration"
+             give the final URL in the configuration, or have this machine let through, if that is \
+             a login page"
         );
 
         assert_eq!(

@@ -103,8 +103,7 @@ fn describe_mistyped(option: &str, value: &str, known: &[&str], others: &[&str])
         did_you_mean(value, known.iter().copied())
     };
     Some(format!(
-        "\"{option}\": \"{value}\" is nothing that MISP is known to have{hint}, and keeps \
-         nothing in or out: correct it"
+        "\"{option}\": \"{value}\" is nothing that MISP is known to have{hint}: correct it"
     ))
 }
 

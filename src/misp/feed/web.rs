@@ -96,7 +96,10 @@ impl Web {
 fn explain_error(failure: HttpError, name: &str) -> anyhow::Error {
     let help = match failure.status() {
         Some(404) if name == MANIFEST => NO_FEED,
-        Some(401 | 403) => "a feed is read without any key, so it has to be open to everyone",
+        Some(401 | 403) => {
+            "a feed is read without any key, so it has to be open to everyone; if a MISP server is \
+             meant, give its API key in \"key\""
+        }
         _ => "",
     };
 

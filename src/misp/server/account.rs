@@ -135,6 +135,10 @@ struct Group {
     name: String,
 }
 
+/// What is said of a first answer that is none.
+const UNREADABLE: &str =
+    "no answer of a MISP can be read there: check \"url\", and what stands before it";
+
 /// Adds what can be done about a server that does not even say its version.
 fn explain_breakdown(error: Error) -> Error {
     let help = match HttpError::status_of(&error) {
@@ -166,7 +170,7 @@ impl Server {
             let line = answer.request_line().to_owned();
             let date = time::parse_http_date(&answer.header("date"));
             let expires = time::parse_iso(&answer.header("x-auth-key-expiration"));
-            let said = answer.read_value()?;
+            let said = answer.read_value().context(UNREADABLE)?;
             let version = said
                 .get("version")
                 .and_then(|version| version.as_str())

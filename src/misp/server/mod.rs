@@ -266,11 +266,11 @@ fn explain_error(failure: HttpError) -> anyhow::Error {
             "the key is for certain addresses only: add the one of this machine to the key's \
              allowed IPs, in MISP",
         ),
-        _ if error_mentions(&failure, "Authentication failed") => {
-            Some("check \"key\": it is wrong, expired, or its user is disabled")
-        }
         _ if error_mentions(&failure, "account has been disabled") => {
             Some("have the user of \"key\" enabled in MISP, or give the key of another one")
+        }
+        _ if error_mentions(&failure, "Authentication failed") => {
+            Some("check \"key\": it is wrong, expired, or its user is disabled")
         }
         _ if error_mentions(&failure, "Invalid Sharing Group") => Some(
             "check \"sharing_group\": there is no such group, it is not active, or the key's \
