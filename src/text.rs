@@ -43,6 +43,23 @@ pub fn trim_pasted(value: &str) -> &str {
     value.trim_matches(|c: char| c.is_whitespace() || is_hidden(c))
 }
 
+/// The question that follows a name that is not known, ` (did you mean "ip-dst"?)`; nothing if none
+/// of those that are known is like it. The typed name may be a secret and is never repeated.
+pub fn did_you_mean<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    /// Of strsim's likeness, 0 to 1: `ipdst` and `ip-dst` are 0.95, `cropp` and `corp` 0.87.
+    const ALIKE: f64 = 0.86;
+
+    let typed = typed.trim().to_lowercase();
+    let likeness = |name: &str| strsim::jaro_winkler(&typed, &name.to_lowercase());
+    known
+        .into_iter()
+        .map(|name| (likeness(name), name))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| format!(" (did you mean \"{name}\"?)"))
+        .unwrap_or_default()
+}
+
 /// A name in one line, without blanks around it: controls and line ends in it are blanks, other
 /// hidden characters go.
 pub fn clean_name(text: Cow<'_, str>) -> String {

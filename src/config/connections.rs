@@ -15,6 +15,7 @@ use super::schema::OptionSpec;
 use super::urls;
 use crate::http::ServerAccess;
 use crate::secret::Secret;
+use crate::text::did_you_mean;
 
 /// The items that declare connections. Their names are those of the public MISP analyzer, whose
 /// values an organisation may have already (`baseConfig` is `MISP`).
@@ -221,6 +222,11 @@ impl Connections {
             true => names,
             false => self.key.len(),
         };
+        ensure!(
+            keys > 0,
+            "configuration item \"key\" is not set: give the API key of each MISP's user, in the \
+             order of \"url\", and \"-\" for a feed"
+        );
         for (item, length) in [("url", self.url.len()), ("key", keys)] {
             ensure!(
                 length == names,
@@ -256,8 +262,9 @@ impl Connections {
         ensure!(
             !is_web_feed || !purpose.allows_export(),
             "configuration item \"purpose\": connection \"{name}\" is a feed over http, which is \
-             read only: make it ImportOnly, and export into the file:/// folder that the web \
-             server shows"
+             read only, since its key is \"-\": make it ImportOnly, and export into the file:/// \
+             folder that the web server shows; if a MISP server is meant, give its API key in \
+             \"key\""
         );
         let access = ServerAccess {
             cert_path: element_for(&self.cert_path, index).map(PathBuf::from),
@@ -385,13 +392,14 @@ fn narrow_to_named(connections: Vec<Connection>, wanted: Option<&str>) -> Result
         return Ok(connections);
     };
     let names = overrides::quote_names(connections.iter().map(|connection| &connection.name));
+    let hint = did_you_mean(wanted, connections.iter().map(|each| each.name.as_str()));
     let kept: Vec<_> = connections
         .into_iter()
         .filter(|connection| connection.name == wanted)
         .collect();
     ensure!(
         !kept.is_empty(),
-        "there is no connection of the name that the job asks for: the names are {names}"
+        "there is no connection of the name that the job asks for{hint}: the names are {names}"
     );
 
     Ok(kept)

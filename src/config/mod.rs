@@ -24,6 +24,7 @@ use crate::http::Timeouts;
 use crate::ids::Ids;
 use crate::json;
 use crate::secret::Secret;
+use crate::text::did_you_mean;
 use schema::{OptionKind, OptionSpec};
 
 /// Items that Cortex adds to every worker's configuration by itself (its `BaseConfig.scala` and
@@ -166,11 +167,12 @@ impl OptionSource {
         }
     }
 
-    fn is_platform_item(self, name: &str) -> bool {
+    /// What Cortex and TheHive put beside the worker's own.
+    fn platform_items(self) -> &'static [&'static str] {
         match self {
-            Self::Configuration => OF_CORTEX.contains(&name),
-            Self::Parameters => ["organisation", "user", "keepJobFolder"].contains(&name),
-            Self::Settings => false,
+            Self::Configuration => &OF_CORTEX,
+            Self::Parameters => &["organisation", "user", "keepJobFolder"],
+            Self::Settings => &[],
         }
     }
 }
@@ -203,14 +205,17 @@ pub fn parse_options<C: DeserializeOwned + JsonSchema>(
         }
     }
 
-    let is_unknown =
-        |name: &&String| !table.is_platform_item(name) && specs.iter().all(|s| s.name != **name);
+    let is_unknown = |name: &&String| {
+        !table.platform_items().contains(&name.as_str()) && specs.iter().all(|s| s.name != **name)
+    };
     let warnings = raw
         .keys()
         .filter(is_unknown)
         .map(|name| {
+            let known = specs.iter().map(|spec| spec.name.as_str());
+            let hint = did_you_mean(name, known.chain(table.platform_items().iter().copied()));
             let name = truncate_name(name);
-            format!("{noun} \"{name}\" is not known and is ignored")
+            format!("{noun} \"{name}\" is not known and is ignored{hint}")
         })
         .collect();
 
@@ -274,13 +279,7 @@ impl OptionSpec {
             }
         };
 
-        read.ok_or_else(|| {
-            anyhow!(
-                "is {}: {} is accepted",
-                json::describe_kind(value),
-                self.kind.describe_accepted()
-            )
-        })
+        read.ok_or_else(|| anyhow!(self.kind.describe_problem(value, self.default.as_ref())))
     }
 }
 
@@ -418,11 +417,11 @@ mod tests {
             .collect();
 
         insta::assert_snapshot!(messages.join("\n"), @r#"
-        configuration item "limit" is a negative number: a whole number from 0 is accepted
-        configuration item "limit" is a text: a whole number from 0 is accepted
-        configuration item "switch" is an object: true or false is accepted
-        configuration item "name" (element 2) is an object: a text is accepted
-        configuration item "read_timeout" is a number: a whole number from 1 is accepted
+        configuration item "limit" is no whole number from 0 on: write a whole number from 0 on, such as 7
+        configuration item "limit" is a text, not a number: write a whole number from 0 on, such as 7
+        configuration item "switch" is neither true nor false: write one of these
+        configuration item "name" (element 2) is an object, not a text: write one text in quotes
+        configuration item "read_timeout" is no whole number from 1 on: write a whole number from 1 on, such as 300
         configuration item "name" is not set: Names.
         "#);
     }

@@ -15,6 +15,7 @@ use super::schema::{self, OptionSpec};
 use super::{OptionSource, parse_options};
 use crate::http::ProxyChoice;
 use crate::secret::{REMOVED, Secret};
+use crate::text::did_you_mean;
 
 /// Options that hold for the whole run, or that have a place for each connection already.
 const OF_ALL: [&str; 17] = [
@@ -172,7 +173,8 @@ fn find_free_place<'e>(
     let (_, place) = place.with_context(|| {
         let known: Vec<_> = names.iter().flatten().collect();
         format!(
-            "{position}: there is no such connection: the names are {}",
+            "{position}: there is no such connection{}: the names are {}",
+            did_you_mean(name, known.iter().map(|name| name.as_str())),
             quote_names(known)
         )
     })?;
@@ -224,8 +226,9 @@ fn check_option(options: &[OptionSpec], name: &str, value: &Value) -> Result<()>
         match OF_ALL.contains(&name) {
             true => bail!("\"{name}\" holds for all connections: it cannot be set for one"),
             false => bail!(
-                "\"{}\" is no option that a connection can have",
-                super::truncate_name(name)
+                "\"{}\" is no option that a connection can have{}: correct its name, or take it out",
+                super::truncate_name(name),
+                did_you_mean(name, options.iter().map(|option| option.name.as_str()))
             ),
         }
     };
@@ -392,15 +395,15 @@ mod tests {
         assert!(!messages.concat().contains("canary"));
 
         insta::assert_snapshot!(messages.join("\n"), @r#"
-        configuration item "connection_settings" (element 1) is a text: a JSON object, such as {"name": "partner", "max_age_days": 7}, is accepted
+        configuration item "connection_settings" (element 1) is a text that is no JSON (line 1, column 1): write one such as {"name": "partner", "max_age_days": 7}
         configuration item "connection_settings" (element 1): setting "name" is not set: Which connection is meant: one of `name`.
-        configuration item "connection_settings" (element 1), connection "parner": there is no such connection: the names are "corp", "partner"
+        configuration item "connection_settings" (element 1), connection "parner": there is no such connection (did you mean "partner"?): the names are "corp", "partner"
         configuration item "connection_settings" (element 2), connection "corp": this connection has an element already: write all into one
-        configuration item "connection_settings" (element 1), connection "corp": "max_age" is no option that a connection can have
+        configuration item "connection_settings" (element 1), connection "corp": "max_age" is no option that a connection can have (did you mean "max_age_days"?): correct its name, or take it out
         configuration item "connection_settings" (element 1), connection "corp": "thehive_key" holds for all connections: it cannot be set for one
-        configuration item "connection_settings" (element 1), connection "corp": "max_age_days" is a text: a whole number from 0 is accepted
-        configuration item "connection_settings" (element 1), connection "corp": "removed_iocs" is a text: one of unflag, delete, keep is accepted
-        configuration item "connection_settings" (element 1): setting "purpose" is a text: one of ImportOnly, ExportOnly, ImportAndExport is accepted
+        configuration item "connection_settings" (element 1), connection "corp": "max_age_days" is a text, not a number: write a whole number from 0 on, such as 90
+        configuration item "connection_settings" (element 1), connection "corp": "removed_iocs" is none of its words: write one of unflag, delete, keep
+        configuration item "connection_settings" (element 1): setting "purpose" is none of its words: write one of ImportOnly, ExportOnly, ImportAndExport
         "#);
     }
 }

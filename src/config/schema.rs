@@ -5,7 +5,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use crate::text::one_line;
+use crate::json;
+use crate::text::{did_you_mean, one_line};
 
 /// One item of a configuration.
 #[derive(Clone, Debug)]
@@ -45,18 +46,53 @@ pub enum OptionKind {
 }
 
 impl OptionKind {
-    /// What is accepted, for a message.
-    pub fn describe_accepted(&self) -> String {
+    /// What is wrong with a value of another kind, and what to write in its place: words that
+    /// follow the item's name. The value may be a secret and is not repeated.
+    pub fn describe_problem(&self, value: &Value, default: Option<&Value>) -> String {
+        let kind = json::describe_kind(value);
         match self {
-            Self::Text => "a text".to_owned(),
-            Self::Number { least } => format!("a whole number from {least}"),
-            Self::Boolean => "true or false".to_owned(),
-            Self::Object => {
-                "a JSON object, such as {\"name\": \"partner\", \"max_age_days\": 7},".to_owned()
+            Self::Text => format!("is {kind}, not a text: write one text in quotes"),
+            Self::Number { least } => {
+                let example = default
+                    .and_then(Value::as_u64)
+                    .filter(|number| number >= least)
+                    .unwrap_or(7);
+                let problem = match is_numeric(value) {
+                    true => format!("is no whole number from {least} on"),
+                    false => format!("is {kind}, not a number"),
+                };
+                format!("{problem}: write a whole number from {least} on, such as {example}")
             }
-            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Boolean => "is neither true nor false: write one of these".to_owned(),
+            Self::Object => {
+                let problem = match value.as_str().map(serde_json::from_str::<Value>) {
+                    // What is no JSON is told by its place alone.
+                    Some(Err(error)) => format!(
+                        "is a text that is no JSON (line {}, column {})",
+                        error.line(),
+                        error.column()
+                    ),
+                    Some(Ok(_)) | None => format!("is {kind}, not a JSON object"),
+                };
+                format!(
+                    "{problem}: write one such as {{\"name\": \"partner\", \"max_age_days\": 7}}"
+                )
+            }
+            Self::Choice(words) => {
+                let typed = value.as_str().unwrap_or_default();
+                let hint = did_you_mean(typed, words.iter().map(String::as_str));
+                format!(
+                    "is none of its words{hint}: write one of {}",
+                    words.join(", ")
+                )
+            }
         }
     }
+}
+
+fn is_numeric(value: &Value) -> bool {
+    let is_of_text = |text: &str| text.trim().parse::<f64>().is_ok();
+    value.is_number() || value.as_str().is_some_and(is_of_text)
 }
 
 /// The items of a configuration type, in the order of its fields.

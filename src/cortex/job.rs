@@ -219,6 +219,21 @@ impl Job {
         Ok(new)
     }
 
+    /// A job that is about nothing, for the limits that a configuration sets.
+    pub fn without_data(config: Map<String, Value>) -> Self {
+        Self {
+            data_type: String::new(),
+            data: Value::Null,
+            tlp: 0,
+            pap: 0,
+            parameters: Map::new(),
+            config,
+            is_click: false,
+            folder: None,
+            file: None,
+        }
+    }
+
     /// Opens the file that it carries.
     ///
     /// # Errors
@@ -333,12 +348,14 @@ impl Job {
         let check_option = kind.check_option();
         let checks = set(check_option).map_or(Some(CHECKED), to_bool);
         let checks = checks.with_context(|| {
-            format!("configuration item \"{check_option}\" is neither true nor false")
+            format!("configuration item \"{check_option}\" is neither true nor false: write one of these")
         })?;
         let max_option = kind.max_option();
         let most = set(max_option).map_or(Some(MOST), to_integer);
         let most = most.with_context(|| {
-            format!("configuration item \"{max_option}\" is no whole number: 0 to 3 are accepted")
+            format!(
+                "configuration item \"{max_option}\" is no whole number: write 0 (CLEAR) to 3 (RED)"
+            )
         })?;
 
         let strictest_tag = of_tags.filter(|(marking, _)| *marking > most);

@@ -1,8 +1,9 @@
 //! The round: configuration, each connection, the targets of an export together, TheHive.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::connectivity::CONNECTION;
 use super::misp::{Probe, ProbedServer};
@@ -11,7 +12,7 @@ use crate::config::connections::{self, Connection, Purpose, Target};
 use crate::config::overrides::{self, ConnectionConfig};
 use crate::config::schema::OptionSpec;
 use crate::config::{self, OptionSource, TimeLimits};
-use crate::cortex::job::JobSource;
+use crate::cortex::job::{JobSource, MarkingRefusal};
 use crate::environment::Environment;
 use crate::http::HttpContext;
 use crate::misp::Misp;
@@ -19,8 +20,8 @@ use crate::misp::feed::Feed;
 use crate::report::RunReport;
 use crate::text;
 use crate::time::Clock;
-use crate::worker::requirements::{MispRequirements, Requirements};
-use crate::worker::{self, DoctorInput, Worker};
+use crate::worker::requirements::{MispRequirements, Outlook, Requirements};
+use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 
 const CONFIGURATION: &str = "configuration";
 const THEHIVE: &str = "TheHive";
@@ -113,6 +114,10 @@ fn examine_config<W: Worker>(
     };
     thehive::check_instance(&wants, &mut findings);
     thehive::check_secret(&wants, &mut findings);
+    for doubt in W::doubts(&config) {
+        findings.warn(ITEMS, doubt);
+    }
+    check_deadline(W::limits(&config), &input.config, &mut findings);
     let limits = cap_read_timeout(W::limits(&config));
     let network = HttpContext::new(
         limits.timeouts(),
@@ -127,6 +132,9 @@ fn examine_config<W: Worker>(
     // Before the connections: their organisations are compared with those of TheHive's user.
     let mut of_thehive = Findings::for_subject(THEHIVE);
     let home = thehive::examine(&wants.thehive, &network, run, &mut of_thehive);
+    // Without an answer from TheHive only what it would be asked for is missing.
+    let is_answered = home.is_some() || wants.thehive.key.is_none();
+    let of_job = check_job::<W>(&config, input, is_answered, &network, run);
     let acting = acting_organisations(&wants, input, home);
     let (of_connections, servers): (Vec<_>, Vec<_>) = worker::in_parallel(&working, |connection| {
         visit_connection::<W>(connection, input, &acting, &network, run)
@@ -152,7 +160,110 @@ fn examine_config<W: Worker>(
         .into_iter()
         .chain(of_others)
         .chain(of_thehive.all)
+        .chain(of_job.all)
         .collect()
+}
+
+/// Cortex ends a job after its own time (`jobTimeout`), of which the job says nothing unless
+/// somebody wrote it into the configuration: a run that is ended so reports nothing.
+fn check_deadline(
+    TimeLimits {
+        deadline_minutes, ..
+    }: &TimeLimits,
+    config: &Map<String, Value>,
+    findings: &mut Findings,
+) {
+    const DEADLINE: &str = "deadline";
+    const OF_CORTEX: u64 = 30;
+
+    let given = config.get("jobTimeout").and_then(Value::as_u64);
+    let timeout = given.filter(|minutes| *minutes > 0).unwrap_or(OF_CORTEX);
+    if (1..timeout).contains(deadline_minutes) {
+        return;
+    }
+    let of_cortex = match given {
+        Some(_) => format!("{timeout} minutes"),
+        None => format!("{timeout} minutes unless it was changed there"),
+    };
+    findings.warn(
+        DEADLINE,
+        format!(
+            "\"deadline_minutes\" is {deadline_minutes}{}, and Cortex ends a job after its \
+             \"jobTimeout\", {of_cortex}: a run that is ended so reports nothing; set it below \
+             that, or raise \"jobTimeout\" in Cortex",
+            if *deadline_minutes == 0 {
+                " (none)"
+            } else {
+                ""
+            }
+        ),
+    );
+}
+
+/// What a run of the job would meet before it asks a MISP: its markings, then what it is about.
+fn check_job<W: Worker>(
+    config: &W::Config,
+    input: &DoctorInput,
+    is_answered: bool,
+    network: &HttpContext,
+    run: &RunReport,
+) -> Findings {
+    const MARKINGS: &str = "markings";
+    let about = match W::KIND {
+        WorkerKind::Responder => "case",
+        WorkerKind::Analyzer => "command",
+    };
+    let mut findings = Findings::for_subject("job");
+
+    let job = match input.to_job(W::DATA_TYPES) {
+        Ok(job) => job,
+        Err(error) => {
+            findings.fail_with(about, &error);
+            return findings;
+        }
+    };
+    if let Err(error) = job.check_markings() {
+        findings.fail(MARKINGS, describe_refusal(&error));
+        return findings;
+    }
+    if !is_answered {
+        if input.is_job() {
+            findings.skip(about, "not looked at: TheHive was not reached");
+        }
+        return findings;
+    }
+
+    // What a run would warn of is told elsewhere in the table.
+    let apart = run.with_separate_report();
+    let session = Session {
+        job: &job,
+        connection_options: &input.options,
+        clock: network.clock(),
+        run: &apart,
+    };
+    match W::look_ahead(&session, config, network) {
+        Ok(None) => {}
+        Ok(Some(Outlook { does, remarks })) => {
+            findings.ok(about, does);
+            remarks
+                .into_iter()
+                .for_each(|remark| findings.warn(about, remark));
+        }
+        Err(error) => findings.fail(about, describe_refusal(&error)),
+    }
+
+    findings
+}
+
+/// An error; that of markings, in Cortex's own words, with what can be done about it.
+fn describe_refusal(error: &Error) -> String {
+    match error.downcast_ref::<MarkingRefusal>() {
+        Some(refusal) => format!(
+            "{error:#} Raise \"{}\" of the worker in Cortex, if such jobs may run",
+            refusal.max_option()
+        ),
+        None => format!("{error:#}"),
+    }
 }
 
 /// What the configuration wants, and the configuration; none if it cannot be read, so that nothing

@@ -140,7 +140,6 @@ impl TheHiveProbe<'_> {
             findings.ok(KEY, format!("good: {login}, of organisation \"{home}\""));
             self.check_organisations(&hive, user, &greeting, findings);
             self.check_observable_types(&hive, findings);
-            self.check_case(findings);
             Ok(())
         });
 
@@ -268,18 +267,6 @@ impl TheHiveProbe<'_> {
                 PERMISSIONS,
                 format!("in \"{organisation}\" the user may {}", rights.join(", ")),
             );
-        }
-    }
-
-    /// The case of the job, asked for as the export asks for it: in the job's organisation.
-    fn check_case(&self, findings: &mut Findings) {
-        const CASE: &str = "case";
-
-        let Some(id) = &self.wants.case else { return };
-        let organisation = self.wants.organisations.first().map(String::as_str);
-        match self.open(organisation).and_then(|hive| hive.case(id)) {
-            Ok(_) => findings.ok(CASE, format!("{} can be read", self.run.report_text(id))),
-            Err(error) => findings.fail_with(CASE, &error),
         }
     }
 

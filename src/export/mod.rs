@@ -18,6 +18,7 @@ mod into;
 pub mod load;
 mod mapping;
 mod options;
+mod outlook;
 mod plan;
 mod procedures;
 mod reconcile;
@@ -48,7 +49,7 @@ use crate::report::{ConnectionReport, ConnectionReporter, ReportBody, RunReport,
 use crate::secret::{Secret, truncate_text};
 use crate::text::format_count;
 use crate::thehive::{CaseQuestions, TheHive};
-use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
+use crate::worker::requirements::{MispRequirements, Outlook, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use case::ExportInput;
 use connection::{ConnectionExport, ExportJob};
@@ -246,7 +247,6 @@ impl Worker for Export {
         let thehive = TheHiveRequirements {
             url: config.thehive_url.clone(),
             key: config.thehive_key.clone(),
-            case: case.map(case::read_id).transpose()?,
             organisations: input
                 .organisation()
                 .map(ToOwned::to_owned)
@@ -280,6 +280,21 @@ impl Worker for Export {
             }),
             is_for_jobs_organisation: true,
         })
+    }
+
+    fn look_ahead(
+        session: &Session<'_>,
+        config: &Config,
+        network: &HttpContext,
+    ) -> Result<Option<Outlook>> {
+        if session.job.data.is_null() {
+            return Ok(None);
+        }
+        outlook::of_job(session, config, network).map(Some)
+    }
+
+    fn doubts(_: &Config) -> Vec<String> {
+        Vec::new()
     }
 
     fn check_filter_names(_: &Config, _: &Misp, _: &ConnectionReporter) -> Result<bool> {

@@ -173,7 +173,7 @@ impl Settings {
         ensure!(
             !rest.contains(['{', '}']),
             "configuration item \"event_info\" has a word in braces that is none of {{title}} and \
-             {{number}}"
+             {{number}}: write only these, such as \"[SOC-{{number}}] {{title}}\""
         );
 
         Overrides::parse(&self.type_mapping)
@@ -282,7 +282,7 @@ mod tests {
         configuration item "distribution" is above 4: 0 (your organisation) to 3 (all communities) or 4 (sharing group) is accepted
         configuration item "distribution" is 4, which means a sharing group, and "sharing_group" is not set: give the number of the sharing group on this MISP
         configuration item "sharing_group" is set, and "distribution" is not 4: set "distribution" to 4, or leave "sharing_group" empty
-        configuration item "event_info" has a word in braces that is none of {title} and {number}
+        configuration item "event_info" has a word in braces that is none of {title} and {number}: write only these, such as "[SOC-{number}] {title}"
         configuration item type_mapping `ip`: no `=`; accepted is `observable type=MISP category/MISP type`
         "#);
     }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde_json::Value;
+use url::Url;
 
 use super::tls::recognise_page;
 use crate::json::is_cut_short;
@@ -125,6 +126,33 @@ impl HttpError {
             }
         } else {
             self
+        }
+    }
+
+    /// True if the server wants to be asked by https at the same host, and was by http.
+    pub fn is_redirect_to_https(&self) -> bool {
+        let HttpErrorKind::Redirected { to, .. } = &self.cause else {
+            return false;
+        };
+        let asked = self.line.split_once(' ').map(|(_, url)| Url::parse(url));
+        match (asked, Url::parse(to)) {
+            (Some(Ok(asked)), Ok(to)) => {
+                (asked.scheme(), to.scheme()) == ("http", "https") && asked.host() == to.host()
+            }
+            _ => false,
+        }
+    }
+
+    /// True for a web page: a website's, or that of a proxy or login that stands before a server.
+    pub fn is_page(&self) -> bool {
+        match &self.cause {
+            HttpErrorKind::Refused { kind, .. } => *kind == RefusalKind::Page,
+            HttpErrorKind::NotJson(kind) => kind.contains("html"),
+            HttpErrorKind::Unreachable(_)
+            | HttpErrorKind::Broken(_)
+            | HttpErrorKind::TooLarge(_)
+            | HttpErrorKind::Redirected { .. }
+            | HttpErrorKind::Deadline => false,
         }
     }
 
@@ -275,7 +303,8 @@ impl fmt::Display for HttpError {
                 write!(
                     f,
                     "{status}: the server redirects to {}, which is not followed: give the final \
-                     URL in the configuration",
+                     URL in the configuration, or have this machine let through, if that is a \
+                     login page",
                     to_short_line(to)
                 )
             }
@@ -586,7 +615,8 @@ mod tests {
         assert_eq!(
             said("https://sso/"),
             "GET https://m/x: 302: the server redirects to https://sso/, which is not followed: \
-             give the final URL in the configuration"
+             give the final URL in the configuration, or have this machine let through, if that is \
+             a login page"
         );
 
         assert_eq!(

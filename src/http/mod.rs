@@ -366,7 +366,8 @@ fn headers(origin: &Endpoint<'_>) -> Result<HeaderMap> {
         let (header, problem) = match is_key {
             true => (
                 HeaderValue::from_str(value.expose()),
-                "the key has a character that no HTTP header can carry: paste it anew",
+                "the key has a character that no HTTP header can carry, such as the end of a \
+                 line: paste \"key\" (MISP's) or \"thehive_key\" (TheHive's) anew",
             ),
             false => (
                 HeaderValue::from_bytes(value.expose().as_bytes()),

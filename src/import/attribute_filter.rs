@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::event_filter::NameList;
 use crate::misp::wire::Attribute;
+use crate::tags::matches;
+use crate::text::did_you_mean;
+use crate::types::{MISP_CATEGORIES, MISP_TYPES};
 
 /// The filters on attributes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +34,43 @@ pub struct AttributeFilters {
 }
 
 impl AttributeFilters {
+    /// Warnings on types and categories that no MISP that is known here has, each once. A pattern
+    /// is not judged, and a newer MISP may have more.
+    pub fn warnings(&self) -> Vec<String> {
+        let types = || MISP_TYPES.iter().map(|row| row.kind);
+        let categories = || MISP_CATEGORIES.iter().copied();
+        let lists: [(_, &[String], Vec<&str>, Vec<&str>); 3] = [
+            (
+                "attribute_types",
+                &self.attribute_types,
+                types().collect(),
+                categories().collect(),
+            ),
+            (
+                "exclude_attribute_types",
+                &self.exclude_attribute_types,
+                types().collect(),
+                categories().collect(),
+            ),
+            (
+                "attribute_categories",
+                &self.attribute_categories,
+                categories().collect(),
+                types().collect(),
+            ),
+        ];
+
+        lists
+            .into_iter()
+            .flat_map(|(option, values, known, others)| {
+                let mistyped = values.iter().filter(|value| !value.contains('*'));
+                mistyped
+                    .filter_map(|value| describe_mistyped(option, value, &known, &others))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
     /// The rule that keeps an attribute out; none if it passes.
     pub fn find_skip_rule(&self, attribute: &Attribute) -> Option<String> {
         if self.ids_only && attribute.to_ids != Some(true) {
@@ -57,6 +97,23 @@ impl AttributeFilters {
                 tags.rule("attribute tag", names)
             })
     }
+}
+
+/// What is said of a value that is none of those that are known; `others` are those that the other
+/// option takes.
+fn describe_mistyped(option: &str, value: &str, known: &[&str], others: &[&str]) -> Option<String> {
+    let is_in = |names: &[&str]| names.iter().any(|name| matches(value, name));
+    if is_in(known) {
+        return None;
+    }
+    let hint = if is_in(others) {
+        " (a type is not a category: it belongs into the other option)".to_owned()
+    } else {
+        did_you_mean(value, known.iter().copied())
+    };
+    Some(format!(
+        "\"{option}\": \"{value}\" is nothing that MISP is known to have{hint}: correct it"
+    ))
 }
 
 #[cfg(test)]

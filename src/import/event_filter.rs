@@ -6,6 +6,7 @@ use crate::misp::wire::Event;
 use crate::tags::{are_alike, excludes, matches};
 use crate::text::format_count;
 use crate::time::{self, DAY};
+use anyhow::{Result, ensure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -223,6 +224,19 @@ impl<'f> NameList<'f> {
 }
 
 impl EventFilters {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// The item, what is wrong with it, and what to write.
+    pub fn validate(&self) -> Result<()> {
+        ensure!(
+            self.include_distributions.iter().all(|number| *number <= 4),
+            "configuration item \"include_distributions\" has a number above 4: write numbers \
+             from 0 (your organisation) to 4 (a sharing group)"
+        );
+        Ok(())
+    }
+
     /// True if a filter names an organisation or a tag.
     pub fn has_names(&self) -> bool {
         self.organisations()

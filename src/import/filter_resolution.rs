@@ -185,7 +185,8 @@ fn check_lists(
             .iter()
             .map(|name| format!("\"{}\"", part.run.report_text(name)));
         bail!(
-            "nothing of \"{include}\" exists on this server, so nothing is imported from it: {}",
+            "nothing of \"{include}\" exists on this server, so nothing is imported from it: {}: \
+             correct the names, or leave the option empty for this connection",
             join_names(quoted)
         );
     }

@@ -34,6 +34,7 @@ pub mod users;
 mod verdict_counts;
 mod warninglists;
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -56,7 +57,7 @@ use crate::report::{Taxonomy, TaxonomyLevel};
 use crate::text::format_count;
 use crate::time::DAY;
 use crate::types::{RelatedValues, SearchValue};
-use crate::worker::requirements::{MispRequirements, Requirements, TheHiveRequirements};
+use crate::worker::requirements::{MispRequirements, Outlook, Requirements, TheHiveRequirements};
 use crate::worker::{self, DoctorInput, Session, Worker, WorkerKind};
 use attribute_filter::AttributeFilters;
 use command::{Command, Commands, EventRef, Parameters, Request};
@@ -213,6 +214,14 @@ impl Worker for Import {
         let command = Command::new(job, &parameters, &all, is_followed, clock.now)?;
         let (importing, more) = select(command.requested_connection())?;
         let importing = overrides::configure_each(importing, &job.config, config)?;
+        for each in &importing {
+            each.config.filters.validate()?;
+        }
+        let doubts: BTreeSet<_> = importing
+            .iter()
+            .flat_map(|one| Self::doubts(&one.config))
+            .collect();
+        doubts.into_iter().for_each(|doubt| run.warn(doubt));
         warnings
             .into_iter()
             .chain(more)
@@ -259,6 +268,7 @@ impl Worker for Import {
     }
 
     fn requirements(config: &Config, input: &DoctorInput) -> Result<Requirements> {
+        config.filters.validate()?;
         let (connections, _) = config.connections.to_connections(&input.options)?;
         Ok(Requirements {
             work: "import",
@@ -278,6 +288,52 @@ impl Worker for Import {
             event: None,
             is_for_jobs_organisation: config.destination.thehive_key.is_none(),
         })
+    }
+
+    fn look_ahead(
+        session: &Session<'_>,
+        config: &Config,
+        _: &HttpContext,
+    ) -> Result<Option<Outlook>> {
+        let &Session {
+            job,
+            connection_options: options,
+            clock,
+            ..
+        } = session;
+        if job.data.is_null() {
+            return Ok(None);
+        }
+        let (parameters, remarks) =
+            config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
+        let select = |name| {
+            config
+                .connections
+                .select_for_work(Purpose::allows_import, "import", name, options)
+        };
+        let (all, _) = select(None)?;
+        let command = Command::new(
+            job,
+            &parameters,
+            &all,
+            config.observable_commands,
+            clock.now,
+        )?;
+        select(command.requested_connection())?;
+        let does = match &command.asked {
+            Request::Sync { .. } => "it imports the events of the window",
+            Request::Event { .. } => "it imports one event",
+            Request::Value(_) => "it looks a value up",
+        };
+
+        Ok(Some(Outlook {
+            does: does.to_owned(),
+            remarks,
+        }))
+    }
+
+    fn doubts(config: &Config) -> Vec<String> {
+        config.choice.warnings()
     }
 
     fn check_filter_names(config: &Config, misp: &Misp, part: &ConnectionReporter) -> Result<bool> {

@@ -129,7 +129,6 @@ impl Settings {
         TheHiveRequirements {
             url: destination.thehive_url.clone(),
             key: destination.thehive_key.clone(),
-            case: None,
             organisations: destination.thehive_organisations.clone(),
             case_template: None,
             rights: always

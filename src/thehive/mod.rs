@@ -217,6 +217,30 @@ fn ensure_id(id: &str) -> Result<&str, HttpError> {
 /// What is said of what answers otherwise than TheHive does.
 const ADDRESS: &str = "check \"thehive_url\": is this the address of a TheHive 4.1 or 5?";
 
+/// The same of a MISP.
+const MISP: &str = "this is a MISP, not a TheHive: give TheHive's address in \"thehive_url\", and MISP's in \"url\"";
+
+/// The same of a web page.
+const PAGE: &str = "this is no TheHive, or something stands before it, such as a proxy or a login \
+    page: check \"thehive_url\", and have this machine let through";
+
+/// True for what MISP says to whoever asks it what only TheHive has, with a wrong key and with a
+/// good one (`allow` and `_loginByAuthKey` in MISP's `AppController.php`).
+fn is_misp(failure: &HttpError) -> bool {
+    match &failure.cause {
+        HttpErrorKind::Refused {
+            status: 403,
+            kind: RefusalKind::Plain,
+            message,
+            ..
+        } => {
+            message.contains("API key of an API enabled user")
+                || message.contains("You do not have permission to use this functionality")
+        }
+        _ => false,
+    }
+}
+
 /// Adds what can be done about it. A refusal of TheHive's own has a `type` (ScalliGraph's
 /// `ErrorHandler.scala`, `fixtures/wire/thehive`); another server's, MISP's for instance, has none.
 fn explain_failure(failure: HttpError) -> anyhow::Error {
@@ -233,6 +257,9 @@ fn explain_failure(failure: HttpError) -> anyhow::Error {
         };
 
     let help = match failure.status() {
+        _ if failure.is_redirect_to_https() => "write https:// in \"thehive_url\"",
+        _ if is_misp(&failure) => MISP,
+        _ if is_elsewhere && failure.is_page() => PAGE,
         _ if is_elsewhere => ADDRESS,
         Some(401) => "check \"thehive_key\", and whether its user belongs to the organisation",
         Some(403) => "the user of \"thehive_key\" lacks a permission",

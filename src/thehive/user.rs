@@ -211,9 +211,15 @@ impl TheHive {
             .iter()
             .try_fold(&status, |value, key| value.get(key))
             .and_then(Value::as_str);
-        let version = version
-            .map(ToOwned::to_owned)
-            .with_context(|| format!("{line}: the answer names no version: this is no TheHive"))?;
+        let version = version.map(ToOwned::to_owned).with_context(|| {
+            // Cortex answers `api/status` as TheHive 4 does, with its own name.
+            let is_cortex = status.pointer("/versions/Cortex").is_some();
+            let what = if is_cortex { "a Cortex, and " } else { "" };
+            format!(
+                "{line}: the answer names no version: this is {what}no TheHive: correct \
+                 \"thehive_url\""
+            )
+        })?;
         Ok(Greeting {
             version,
             date,

@@ -25,7 +25,9 @@ mod validate;
 pub use capabilities::{MispCapabilities, ObservableTypeSet};
 pub use forms::{Check, ValueForm};
 pub use mapped::{MappedAttribute, ObservableInput};
-pub use misp_types::{MispType, ObservableTarget, TABLE as MISP_TYPES};
+pub use misp_types::{
+    CATEGORIES as MISP_CATEGORIES, MispType, ObservableTarget, TABLE as MISP_TYPES,
+};
 pub use normalise::replace_astral;
 pub use observable_types::{
     CHOICES as OBSERVABLE_TYPES, ObservableTypeRow, TypeRule, canonical_type,

@@ -3,6 +3,7 @@
 
 use super::misp_types::{self, MispType};
 use super::observable_types;
+use crate::text::did_you_mean;
 
 /// Observable types that the administrator sends as something else than the table says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,7 +86,8 @@ fn parse_line(line: &str) -> Result<Override, String> {
             row.categories.join(", ")
         )),
         None => Err(format!(
-            "MISP has no category {category}; accepted for {kind}: {}",
+            "MISP has no category {category}{}; accepted for {kind}: {}",
+            did_you_mean(category, row.categories.iter().copied()),
             row.categories.join(", ")
         )),
     }
@@ -99,15 +101,16 @@ fn unknown_type_error(category: &str, kind: &str) -> String {
         .map(|row| row.kind)
         .collect();
 
+    let hint = did_you_mean(kind, misp_types::TABLE.iter().map(|row| row.kind));
     if kinds.is_empty() {
         return format!(
-            "MISP has no type {kind} and no category {category}; accepted categories: {}",
+            "MISP has no type {kind}{hint} and no category {category}; accepted categories: {}",
             misp_types::CATEGORIES.join(", ")
         );
     }
 
     format!(
-        "MISP has no type {kind}; accepted in {category}: {}",
+        "MISP has no type {kind}{hint}; accepted in {category}: {}",
         kinds.join(", ")
     )
 }

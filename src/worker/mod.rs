@@ -23,7 +23,7 @@ use crate::report::{ConnectionReporter, ReportBody, RunReport, Taxonomy};
 use crate::secret::{Scrubber, Secret};
 use crate::time::Clock;
 pub use parallel::{empty_report, for_each_connection, in_parallel};
-use requirements::Requirements;
+use requirements::{Outlook, Requirements};
 
 /// A Cortex worker.
 pub trait Worker {
@@ -63,6 +63,20 @@ pub trait Worker {
     /// # Errors
     /// What is wrong with the configuration.
     fn requirements(config: &Self::Config, input: &DoctorInput) -> Result<Requirements>;
+
+    /// Looks at the job as a run would, without asking any MISP; none if there is nothing to say
+    /// of it. Nothing is written.
+    ///
+    /// # Errors
+    /// Why a run would not do what the job is for.
+    fn look_ahead(
+        session: &Session<'_>,
+        config: &Self::Config,
+        network: &HttpContext,
+    ) -> Result<Option<Outlook>>;
+
+    /// What is doubtful in the configuration, beside what is wrong with it.
+    fn doubts(config: &Self::Config) -> Vec<String>;
 
     /// Looks up the names that its filters name on a MISP: true if there are any. What is not there
     /// is a warning of the part.
@@ -193,6 +207,17 @@ impl DoctorInput {
     pub fn organisation(&self) -> Option<&str> {
         let named = self.job.pointer("/parameters/organisation")?.as_str();
         named.filter(|_| self.is_job())
+    }
+
+    /// The job; for a configuration alone one that is about nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the job.
+    pub fn to_job(&self, data_types: &[&str]) -> Result<Job> {
+        match self.is_job() {
+            true => Job::new(self.job.clone(), data_types),
+            false => Ok(Job::without_data(self.config.clone())),
+        }
     }
 
     /// True for a job, false for a configuration alone.

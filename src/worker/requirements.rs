@@ -33,6 +33,15 @@ pub struct Requirements {
     pub is_for_jobs_organisation: bool,
 }
 
+/// What a run of a job would do, as far as that is known before a MISP is asked.
+#[derive(Debug)]
+pub struct Outlook {
+    /// What would be done.
+    pub does: String,
+    /// What would be told or left out.
+    pub remarks: Vec<String>,
+}
+
 /// What a configuration wants of one MISP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MispRequirements {
@@ -57,8 +66,6 @@ pub struct TheHiveRequirements {
     pub url: Option<String>,
     /// The key.
     pub key: Option<Secret>,
-    /// The id of the case that is to be read there.
-    pub case: Option<String>,
     /// The organisations that the user acts for; none for the user's own.
     pub organisations: Vec<String>,
     /// The permissions that are needed in each of them.

@@ -63,7 +63,7 @@ pub(crate) fn told(program: Program, given: &Value, has_failed: bool) -> Told {
     Told { text, findings }
 }
 
-fn printed(program: Program, given: &Value, options: &[&str]) -> Output {
+pub(crate) fn printed(program: Program, given: &Value, options: &[&str]) -> Output {
     let empty = tempfile::tempdir().unwrap();
     let mut child = program
         .command()

@@ -82,7 +82,8 @@ fn describe_certificate_error(problem: &CertificateError, trust: &TlsState) -> S
         Problem::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             describe_untrusted(&shown, trust)
         }
-        Problem::BadSignature => format!(
+        Problem::BadSignature
+        | Problem::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => format!(
             "the server's certificate was signed by another authority of the same name ({}): if \
              that was made anew, give \
              its new certificate in {}",

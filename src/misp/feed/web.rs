@@ -13,7 +13,8 @@ use crate::config::connections::Connection;
 use crate::http::{Client, Endpoint, HttpContext, HttpError, ReadError};
 use crate::report::ConnectionReporter;
 
-const NO_FEED: &str = "is \"url\" the folder of a manifest.json?";
+const NO_FEED: &str = "is \"url\" the folder of a manifest.json? With the key \"-\" it is read as a \
+    feed on the web: if a MISP server is meant, give its API key in \"key\"";
 
 /// So much of a file is read before any of it is handed over, in bytes: hardly a file is larger. A
 /// web server does not wait for long while events are written, and what broke off within can be
@@ -96,7 +97,10 @@ impl Web {
 fn explain_error(failure: HttpError, name: &str) -> anyhow::Error {
     let help = match failure.status() {
         Some(404) if name == MANIFEST => NO_FEED,
-        Some(401 | 403) => "a feed is read without any key, so it has to be open to everyone",
+        Some(401 | 403) => {
+            "a feed is read without any key, so it has to be open to everyone; if a MISP server is \
+             meant, give its API key in \"key\""
+        }
         _ => "",
     };
 

@@ -1,10 +1,11 @@
 //! What a server says to a key: its version, the account behind the key and its role, the sharing
 //! groups it may use.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use serde::Deserialize;
 
 use super::{Server, advise_shorter_url, for_each_row};
+use crate::http::HttpError;
 use crate::json;
 use crate::misp::wire::Organisation;
 use crate::time;
@@ -134,25 +135,51 @@ struct Group {
     name: String,
 }
 
+/// What is said of a first answer that is none.
+const UNREADABLE: &str =
+    "no answer of a MISP can be read there: check \"url\", and what stands before it";
+
+/// Adds what can be done about a server that does not even say its version.
+fn explain_breakdown(error: Error) -> Error {
+    let help = match HttpError::status_of(&error) {
+        Some(429) => {
+            "the role of the key's user may search no more for now: wait, or have its rate limit \
+             raised in MISP"
+        }
+        Some(500) => "MISP's own log says why (app/tmp/logs/error.log there)",
+        Some(502..=504) => {
+            "MISP does not run, is too busy, or is being maintained: have that looked at, or try \
+             again later"
+        }
+        _ => return error,
+    };
+
+    match error.downcast::<HttpError>() {
+        Ok(failure) => failure.with_help(help).into(),
+        Err(error) => error,
+    }
+}
+
 impl Server {
     /// The cheapest question that needs a good key.
     ///
     /// # Errors
     /// That the server cannot be reached, refuses the key, or is no MISP.
     pub fn fetch_version_info(&self) -> Result<VersionInfo> {
-        self.get("servers/getVersion", |answer| {
+        let greeting = self.get("servers/getVersion", |answer| {
             let line = answer.request_line().to_owned();
             let date = time::parse_http_date(&answer.header("date"));
             let expires = time::parse_iso(&answer.header("x-auth-key-expiration"));
-            let said = answer.read_value()?;
+            let said = answer.read_value().context(UNREADABLE)?;
             let version = said
                 .get("version")
                 .and_then(|version| version.as_str())
                 .map(ToOwned::to_owned);
             let version = version.with_context(|| {
-                let help = self
-                    .page_in_url()
-                    .map_or_else(|| "this is no MISP".to_owned(), advise_shorter_url);
+                let help = self.page_in_url().map_or_else(
+                    || "this is no MISP: correct \"url\"".to_owned(),
+                    advise_shorter_url,
+                );
                 format!("{line}: the answer names no version: {help}")
             })?;
 
@@ -162,7 +189,9 @@ impl Server {
                 expires,
                 left: Role::deserialize(said).unwrap_or_default(),
             })
-        })
+        });
+
+        greeting.map_err(explain_breakdown)
     }
 
     /// The account behind the key (`fixtures/wire/misp/013-users-view-me-partner.json`).

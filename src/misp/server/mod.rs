@@ -25,7 +25,9 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::config::connections::{Connection, Target};
-use crate::http::{self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind, Response};
+use crate::http::{
+    self, Client, Endpoint, HttpContext, HttpError, HttpErrorKind, RefusalKind, Response,
+};
 use crate::json::{Element, JsonStream};
 use crate::misp::tag_resolution::KnownTag;
 use crate::misp::wire::{Event, unwrap_row};
@@ -257,6 +259,9 @@ fn advise_shorter_url(path: &str) -> String {
 fn explain_error(failure: HttpError) -> anyhow::Error {
     let help = match &failure.cause {
         // `fixtures/wire/misp/292-not-live-partner.json`
+        HttpErrorKind::Redirected { .. } if failure.is_redirect_to_https() => {
+            Some("write https:// in \"url\"")
+        }
         HttpErrorKind::Redirected { to, .. } if to.contains("/users/login") => Some(
             "MISP is in maintenance mode (its setting MISP.live is off) and lets in site \
              administrators only: try again when it is over",
@@ -266,6 +271,9 @@ fn explain_error(failure: HttpError) -> anyhow::Error {
             "the key is for certain addresses only: add the one of this machine to the key's \
              allowed IPs, in MISP",
         ),
+        _ if error_mentions(&failure, "account has been disabled") => {
+            Some("have the user of \"key\" enabled in MISP, or give the key of another one")
+        }
         _ if error_mentions(&failure, "Authentication failed") => {
             Some("check \"key\": it is wrong, expired, or its user is disabled")
         }
@@ -276,9 +284,25 @@ fn explain_error(failure: HttpError) -> anyhow::Error {
         _ if error_mentions(&failure, "permission") || error_mentions(&failure, "authorised") => {
             Some("the key's user lacks a permission, or the event is another organisation's")
         }
+        // TheHive and Cortex name the kind of a refusal, MISP does not
+        // (`fixtures/wire/thehive/024-unknown-route.json`).
+        HttpErrorKind::Refused {
+            status: 401 | 404,
+            kind: RefusalKind::Named(_),
+            ..
+        } => Some("this is a TheHive or a Cortex, not a MISP: give MISP's address in \"url\""),
+        HttpErrorKind::NotJson(_)
+        | HttpErrorKind::Refused {
+            status: 401 | 403 | 405,
+            ..
+        } if failure.is_page() => Some(
+            "this is no MISP, or something stands before it, such as a proxy or a login page: \
+             check \"url\", and have this machine let through",
+        ),
         // A MISP that knows no such event, attribute or user says "Invalid …".
         HttpErrorKind::Refused {
-            status: 401 | 404, ..
+            status: 401 | 404 | 405,
+            ..
         } if !error_mentions(&failure, "Invalid") => {
             Some("check \"url\": is this the address of a MISP?")
         }

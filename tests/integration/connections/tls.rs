@@ -14,7 +14,7 @@ use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub(crate) use self::certificates::{Authority, named};
+pub(crate) use self::certificates::{Authority, named, self_signed};
 pub(crate) use self::front::Front;
 use crate::alerts::writing::desk::Desk;
 use crate::http_fake::{Server, Site};

@@ -106,11 +106,11 @@ fn a_wrong_configuration_is_named_by_its_item() {
     for (given, words) in [
         (
             json!({"name": ["a"], "url": ["https://misp.invalid"]}),
-            "\"name\" and \"key\" have 1 and 0 elements",
+            "\"key\" is not set: give the API key of each MISP's user",
         ),
         (
             json!({"name": ["a"], "url": ["x"], "key": ["k"], "read_timeout": "soon"}),
-            "\"read_timeout\" is a text",
+            "\"read_timeout\" is a text, not a number",
         ),
         (
             json!({"name": ["a"], "url": ["file:///tmp"], "distribution": 9}),

@@ -33,12 +33,18 @@ fn both(worlds: [World; 2], more: &Value) -> Vec<String> {
         "name": ["corp", "sector"], "url": [one.url(), other.url()], "key": [key("partner"), key("partner")],
         "purpose": ["ExportOnly"], "instance": "hive.example.org",
     });
-    let mut given = json!({"dataType": "none", "config": config});
+    let is_job = more.get("data").is_some();
+    let mut given = if is_job {
+        json!({"config": config})
+    } else {
+        config
+    };
     given
         .as_object_mut()
         .unwrap()
         .extend(more.as_object().unwrap().clone());
-    let told = told(Program::Export, &given, false);
+    // Without TheHive no case can be exported.
+    let told = told(Program::Export, &given, is_job);
     misps.iter().for_each(nothing_was_changed);
     told.lines("configuration", "targets")
 }

@@ -173,7 +173,8 @@ fn another_server_behind_thehives_address_is_told_as_in_a_run() {
         let told = told(program, &config, true);
         let line = told.line("TheHive", "version");
         assert!(
-            line.contains("is this the address of a TheHive 4.1 or 5?"),
+            line.contains("is this the address of a TheHive 4.1 or 5?")
+                || line.contains("this is a MISP, not a TheHive"),
             "{line}"
         );
     }
@@ -217,7 +218,7 @@ fn a_wrong_key_and_another_website_are_told_apart() {
     let told = on(Program::Import, &hive, KEY, &json!({}), true);
     assert!(
         told.line("TheHive", "version")
-            .contains("is this the address of a TheHive 4.1 or 5?"),
+            .contains("this is no TheHive, or something stands before it"),
         "{}",
         told.text
     );
@@ -264,6 +265,8 @@ fn the_case_of_a_job_must_be_there_for_the_jobs_organisation() {
     for world in [World::four(), World::five()] {
         let hive = Fake::start(world);
         let case = hive.world().add_case(42, "Phishing wave", &json!({}));
+        let ioc = json!({"dataType": "domain", "data": "evil.example", "ioc": true});
+        hive.world().add_observable(&case, &ioc);
         let feed = tempfile::tempdir().unwrap();
         let mut config =
             json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
@@ -280,9 +283,12 @@ fn the_case_of_a_job_must_be_there_for_the_jobs_organisation() {
                 told.line("TheHive", "organisation"),
                 format!("ok: \"{organisation}\" is one of this user's")
             );
-            let line = told.line("TheHive", "case");
+            let line = told.line("job", "case");
             match has_failed {
-                false => assert_eq!(line, format!("ok: {case} can be read")),
+                false => assert_eq!(
+                    line,
+                    "ok: #42 Phishing wave, with 1 IOC, can be exported to \"feed\""
+                ),
                 true => {
                     assert!(line.contains(
                         "the case does not exist, or the user of \"thehive_key\" may not see it"
@@ -291,5 +297,99 @@ fn the_case_of_a_job_must_be_there_for_the_jobs_organisation() {
             }
         }
         no_alert_was_touched(&hive);
+    }
+}
+
+/// An export's own words, before it is run.
+#[test]
+fn a_case_that_cannot_be_exported_fails() {
+    let hive = Fake::start(World::five());
+    let add = |number, fields: Value| hive.world().add_case(number, "Phishing wave", &fields);
+    let (red, without, good) = (
+        add(1, json!({"tlp": 4, "tlpLabel": "RED"})),
+        add(2, json!({"tlp": 2})),
+        add(3, json!({"tlp": 2})),
+    );
+    let ioc = json!({"dataType": "domain", "data": "evil.example", "ioc": true, "tlp": 2});
+    let none = json!({"dataType": "domain", "data": "good.example", "ioc": false});
+    for (case, observable) in [(&red, &ioc), (&without, &none), (&good, &ioc)] {
+        hive.world().add_observable(case, observable);
+    }
+    let feed = tempfile::tempdir().unwrap();
+    let check = |case: &str, more: Value, has_failed: bool| {
+        let mut config =
+            json!({"name": ["feed"], "url": [format!("file://{}", feed.path().display())]});
+        let items = config.as_object_mut().unwrap();
+        items.extend(access(&hive, KEY).as_object().unwrap().clone());
+        items.extend(more.as_object().unwrap().clone());
+        let job = json!({"dataType": "thehive:case", "data": {"_id": case}, "config": config});
+        told(Program::Export, &job, has_failed)
+    };
+    let told = check(&red, json!({}), true);
+    assert_eq!(
+        told.line("job", "case"),
+        "failed: TLP is higher than allowed. Raise \"max_tlp\" of the worker in Cortex, if such jobs may run"
+    );
+    let told = check(&good, json!({"max_export_tlp": "GREEN"}), true);
+    assert!(
+        told.line("job", "case")
+            .contains("\"max_export_tlp\" is GREEN: nothing is exported"),
+        "{}",
+        told.text
+    );
+    let told = check(&without, json!({}), true);
+    assert!(
+        told.line("job", "case")
+            .contains("no observable of the case #2 Phishing wave is flagged as IOC"),
+        "{}",
+        told.text
+    );
+    let told = check(&good, json!({"thehive_key": null}), true);
+    assert!(
+        told.line("job", "case")
+            .contains("set \"thehive_url\" and \"thehive_key\""),
+        "{}",
+        told.text
+    );
+    let told = check(&good, json!({"thehive_key": "wrong-key-0123456789"}), true);
+    assert_eq!(
+        told.line("job", "case"),
+        "skipped: not looked at: TheHive was not reached"
+    );
+    assert!(
+        check(&good, json!({}), false)
+            .line("job", "case")
+            .starts_with("ok: #3")
+    );
+    no_alert_was_touched(&hive);
+}
+
+/// Cortex does not tell a job how long it may run.
+#[test]
+fn a_deadline_that_cortex_does_not_wait_for_is_a_warning() {
+    let deadline = |more: Value| {
+        let told = on(
+            Program::Import,
+            &Fake::start(World::five()),
+            KEY,
+            &more,
+            false,
+        );
+        told.lines("configuration", "deadline")
+    };
+    for (more, has_warning) in [
+        (json!({}), false),
+        (json!({"deadline_minutes": 29}), false),
+        (json!({"deadline_minutes": 30}), true),
+        (json!({"deadline_minutes": 0}), true),
+        (json!({"deadline_minutes": 50, "jobTimeout": 60}), false),
+        (json!({"deadline_minutes": 25, "jobTimeout": 20}), true),
+    ] {
+        let lines = deadline(more.clone());
+        assert_eq!(lines.len(), usize::from(has_warning), "{more}");
+        assert!(
+            lines.iter().all(|line| line.contains("\"jobTimeout\"")),
+            "{lines:?}"
+        );
     }
 }

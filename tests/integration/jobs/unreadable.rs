@@ -213,15 +213,15 @@ fn wrong_configurations_are_explained_and_nothing_is_sent() {
         ),
         (
             json!({"name": ["a"], "url": ["https://a.invalid"], "key": ["canary-key-1"], "purpose": ["Both"]}),
-            "one of ImportOnly, ExportOnly, ImportAndExport is accepted",
+            "write one of ImportOnly, ExportOnly, ImportAndExport",
         ),
         (
             json!({"name": ["a"], "url": ["https://a.invalid"], "key": ["canary-key-1"], "read_timeout": -5}),
-            "\"read_timeout\" is a negative number: a whole number from 1 is accepted",
+            "\"read_timeout\" is no whole number from 1 on: write a whole number from 1 on, such as 300",
         ),
         (
             json!({"name": ["a"], "url": ["https://a.invalid"], "key": ["canary-key-1"], "cert_check": "perhaps"}),
-            "\"cert_check\" is a text: true or false is accepted",
+            "\"cert_check\" is neither true nor false: write one of these",
         ),
         (
             json!({"url": ["https://a.invalid"]}),

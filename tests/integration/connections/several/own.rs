@@ -140,7 +140,7 @@ fn a_wrong_setting_stops_everything_before_anything_is_sent() {
         ),
         (
             json!(["{\"name\": \"two\", \"proxy\": \"http://u:canary-key-0123456789@p\""]),
-            "is a text: a JSON object, such as",
+            "is a text that is no JSON",
         ),
     ] {
         let report = Program::Export.report(&two(&desk, &second, settings));

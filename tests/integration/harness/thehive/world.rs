@@ -192,7 +192,7 @@ impl World {
             },
             custom_fields: Vec::new(),
             case_templates: texts_of(&["phishing"]),
-            patterns: texts_of(&["T1566", "T1566.001", "T1059.001", "T9999"]),
+            patterns: texts_of(&["T1566", "T1566.001", "T1059.001"]),
             procedures: Vec::new(),
             links: Vec::new(),
             version_of_five: "5.7.3-1",
