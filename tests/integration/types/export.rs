@@ -604,7 +604,7 @@ fn a_wrong_line_of_the_administrator_says_what_is_accepted() {
     );
     assert!(
         wrong("ip=Networking/ip-src")
-            .contains("MISP has no category Networking; accepted for ip-src: Network activity")
+            .contains("MISP has no category Networking (did you mean \"Network activity\"?); accepted for ip-src: Network activity")
     );
     assert!(
         wrong("ip=Person/ip-source").contains("MISP has no type ip-source; accepted in Person: ")
