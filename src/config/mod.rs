@@ -417,8 +417,8 @@ mod tests {
             .collect();
 
         insta::assert_snapshot!(messages.join("\n"), @r#"
-        configuration item "limit" is no whole number from 0 on: write a whole number from 0 on, such as 7
-        configuration item "limit" is a text, not a number: write a whole number from 0 on, such as 7
+        configuration item "limit" is no whole number from 0 on: write a whole number from 0 on, such as 0
+        configuration item "limit" is a text, not a number: write a whole number from 0 on, such as 0
         configuration item "switch" is neither true nor false: write one of these
         configuration item "name" (element 2) is an object, not a text: write one text in quotes
         configuration item "read_timeout" is no whole number from 1 on: write a whole number from 1 on, such as 300

@@ -399,7 +399,7 @@ mod tests {
         configuration item "connection_settings" (element 1): setting "name" is not set: Which connection is meant: one of `name`.
         configuration item "connection_settings" (element 1), connection "parner": there is no such connection (did you mean "partner"?): the names are "corp", "partner"
         configuration item "connection_settings" (element 2), connection "corp": this connection has an element already: write all into one
-        configuration item "connection_settings" (element 1), connection "corp": "max_age" is no option that a connection can have (did you mean "max_age_days"?): correct its name, or take it out
+        configuration item "connection_settings" (element 1), connection "corp": "max_age" is no option that a connection can have (did you mean "max_age_date"?): correct its name, or take it out
         configuration item "connection_settings" (element 1), connection "corp": "thehive_key" holds for all connections: it cannot be set for one
         configuration item "connection_settings" (element 1), connection "corp": "max_age_days" is a text, not a number: write a whole number from 0 on, such as 90
         configuration item "connection_settings" (element 1), connection "corp": "removed_iocs" is none of its words: write one of unflag, delete, keep

@@ -303,8 +303,7 @@ impl fmt::Display for HttpError {
                 write!(
                     f,
                     "{status}: the server redirects to {}, which is not followed: give the final \
-                     URL in the configuration, or have this machine let through, if that is a \
-                     login page",
+                     URL, or have this machine let through if that is a login page",
                     to_short_line(to)
                 )
             }
@@ -615,8 +614,7 @@ mod tests {
         assert_eq!(
             said("https://sso/"),
             "GET https://m/x: 302: the server redirects to https://sso/, which is not followed: \
-             give the final URL in the configuration, or have this machine let through, if that is \
-             a login page"
+             give the final URL, or have this machine let through if that is a login page"
         );
 
         assert_eq!(

@@ -214,14 +214,7 @@ impl Worker for Import {
         let command = Command::new(job, &parameters, &all, is_followed, clock.now)?;
         let (importing, more) = select(command.requested_connection())?;
         let importing = overrides::configure_each(importing, &job.config, config)?;
-        for each in &importing {
-            each.config.filters.validate()?;
-        }
-        let doubts: BTreeSet<_> = importing
-            .iter()
-            .flat_map(|one| Self::doubts(&one.config))
-            .collect();
-        doubts.into_iter().for_each(|doubt| run.warn(doubt));
+        check_filters(&importing, run)?;
         warnings
             .into_iter()
             .chain(more)
@@ -411,6 +404,18 @@ fn counted_items(importing: &[ConnectionConfig], is_click: bool) -> Vec<(ItemKin
     ];
 
     items.into_iter().flatten().map(|item| (item, 0)).collect()
+}
+
+/// Checks the filters of each connection, and warns once of what is doubtful in them.
+fn check_filters(importing: &[overrides::ConnectionConfig<Config>], run: &RunReport) -> Result<()> {
+    let mut doubts = BTreeSet::new();
+    for each in importing {
+        each.config.filters.validate()?;
+        doubts.extend(Import::doubts(&each.config));
+    }
+    doubts.into_iter().for_each(|doubt| run.warn(doubt));
+
+    Ok(())
 }
 
 /// This installation's name.

@@ -142,9 +142,9 @@ fn every_wrong_list_is_explained() {
     configuration item "url": element 1 (connection "a") names no absolute folder: write file:/// and the absolute path of the feed's folder
     configuration item "url": element 1 (connection "a") carries a user or password: write it as https://host or https://host/path
     configuration item "url": element 1 (connection "a") carries a query or fragment: write it as https://host or https://host/path
-    configuration item "purpose": connection "a" is a feed over http, which is read only: make it ImportOnly, and export into the file:/// folder that the web server shows
-    configuration item "purpose": connection "a" is a feed over http, which is read only: make it ImportOnly, and export into the file:/// folder that the web server shows
-    configuration item "purpose" (element 1) is a text: one of ImportOnly, ExportOnly, ImportAndExport is accepted
+    configuration item "purpose": connection "a" is a feed over http, which is read only, since its key is "-": make it ImportOnly, and export into the file:/// folder that the web server shows; if a MISP server is meant, give its API key in "key"
+    configuration item "purpose": connection "a" is a feed over http, which is read only, since its key is "-": make it ImportOnly, and export into the file:/// folder that the web server shows; if a MISP server is meant, give its API key in "key"
+    configuration item "purpose" (element 1) is none of its words: write one of ImportOnly, ExportOnly, ImportAndExport
     configuration item "name": element 1 is empty: give every connection a name
     configuration item "name" is not set: A name of your own for each MISP connection, such as `misp-corp`. It stands in reports, in tags of cases, and is the source of alerts: choose one that lasts.
     "#);

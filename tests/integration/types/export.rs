@@ -604,10 +604,12 @@ fn a_wrong_line_of_the_administrator_says_what_is_accepted() {
     );
     assert!(
         wrong("ip=Networking/ip-src")
-            .contains("MISP has no category Networking; accepted for ip-src: Network activity")
+            .contains("MISP has no category Networking (did you mean \"Network activity\"?); accepted for ip-src: Network activity")
     );
     assert!(
-        wrong("ip=Person/ip-source").contains("MISP has no type ip-source; accepted in Person: ")
+        wrong("ip=Person/ip-source").contains(
+            "MISP has no type ip-source (did you mean \"ip-src\"?); accepted in Person: "
+        )
     );
     assert!(wrong("ip=X/ip-source").contains("accepted categories: "));
     assert!(

@@ -327,7 +327,7 @@ fn table() -> Vec<Row> {
         (
             "a mistyped threat level",
             Import,
-            json!({"min_threat_level": "hihg"}),
+            json!({"min_threat_level": "highh"}),
             &[
                 "\"min_threat_level\" is none of its words",
                 "did you mean \"high\"?",
@@ -375,9 +375,9 @@ fn table() -> Vec<Row> {
         (
             "a mistyped category",
             Import,
-            json!({"attribute_categories": ["Network Activty "]}),
+            json!({"attribute_categories": ["Network-Activity "]}),
             &[
-                "\"attribute_categories\": \"Network Activty\"",
+                "\"attribute_categories\": \"Network-Activity\"",
                 "did you mean \"Network activity\"?",
                 "correct it",
             ],
@@ -524,10 +524,10 @@ fn table() -> Vec<Row> {
         (
             "a mistyped category in the mapping",
             Export,
-            json!({"type_mapping": ["ip=Network activty/ip-dst"]}),
+            json!({"type_mapping": ["ip=Network-activity/ip-dst"]}),
             &[
                 "type_mapping",
-                "MISP has no category Network activty (did you mean \"Network activity\"?)",
+                "MISP has no category Network-activity (did you mean \"Network activity\"?)",
             ],
         ),
         (

@@ -201,8 +201,11 @@ fn in_place_of_thehive() -> Vec<Row> {
     ]
 }
 
+/// What is wrong, the items that lead there, and what each message says of it.
+type Place = (&'static str, Value, Vec<&'static str>);
+
 /// Others than those that answer wrongly: which items of a good configuration lead to them.
-fn elsewhere(house: &House) -> (Vec<(&'static str, Value, Vec<&'static str>)>, Vec<Front>) {
+fn elsewhere(house: &House) -> (Vec<Place>, Vec<Front>) {
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
