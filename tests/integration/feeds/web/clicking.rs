@@ -38,7 +38,7 @@ fn a_value_is_known_on_the_web_as_in_the_folder() {
             [folder_url(folder.path()), url(&shelf)].map(|url| common(&click(&url, value)));
         assert_eq!(on_disk, on_web, "{value}");
         assert_eq!(
-            counts(&on_web[0], "events").contains_key("unchanged"),
+            counts(&on_web[0], "events").contains_key("found"),
             value != "absent.example",
             "{on_web:#}"
         );
@@ -116,7 +116,7 @@ fn what_was_found_in_a_large_event_before_it_breaks_off_is_not_found_twice() {
     let report = click(&url(&shelf), "evil.example");
     assert_eq!(
         (counts(full(&report), "attributes"), asked()),
-        (of([("fetched", 1), ("unchanged", 1)]), 2)
+        (of([("fetched", 1), ("found", 1)]), 2)
     );
 }
 
