@@ -685,7 +685,7 @@ fn a_thehive_that_does_not_answer_as_one_is_explained_and_nothing_is_sent() {
                 What::Status(200, "<html>".into(), "text/html")
             ))
         )
-        .contains("no TheHive answers there")
+        .contains("this is no TheHive, or something stands before it")
     );
     assert!(misp.requests().is_empty());
 }

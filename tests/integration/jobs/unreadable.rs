@@ -60,11 +60,11 @@ fn missing_data_and_wrong_data_types_are_named() {
         of(Program::Import, json!({"dataType": "other", "data": null})),
         "Missing data field"
     );
-    let unsupported = "the data type \"thehive:alert\" is not supported: supported are thehive:case, thehive:case_artifact";
+    let unsupported = "the data type \"thehive:case_task\" is not supported: supported are thehive:case, thehive:case_artifact, thehive:alert";
     assert_eq!(
         of(
             Program::Export,
-            json!({"dataType": "thehive:alert", "data": {}})
+            json!({"dataType": "thehive:case_task", "data": {}})
         ),
         unsupported
     );

@@ -168,7 +168,7 @@ fn of_events() -> Vec<Setting> {
             json!({"include_analysis": ["initial", "completed"]}),
             |_, event| event.analysis != 1,
         ),
-        pushed(json!({"include_distributions": [0, "3", 9]}), |_, event| {
+        pushed(json!({"include_distributions": [0, "3"]}), |_, event| {
             [0, 3].contains(&event.distribution)
         }),
         ours(json!({"include_event_info": "DIST=*admin"}), |_, event| {
