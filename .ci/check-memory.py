@@ -107,6 +107,8 @@ def misp(path, body, of_events, is_weak):
         return {value: [{"id": "58", "name": "Top 1000 websites", "matched": value}] for value in body if "host-1" in value}
     if path.startswith("/eventReports/index"):
         return []
+    if path == "/sightings/restSearch/event":
+        return {"response": []}
     raise ValueError(path)
 
 
