@@ -44,7 +44,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::config::connections::{Connections, Purpose};
+use crate::config::connections::{Connection, Connections, Purpose};
+use crate::config::schema::OptionSpec;
 use crate::config::{self, LookupArtifacts, OptionSource, TimeLimits, overrides};
 use crate::cortex::job::Job;
 use crate::http::HttpContext;
@@ -204,11 +205,7 @@ impl Worker for Import {
 
         let (parameters, warnings) =
             config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
-        let select = |name| {
-            config
-                .connections
-                .select_for_work(Purpose::allows_import, "import", name, options)
-        };
+        let select = |name| select_for_import(config, options, name);
         let (all, _) = select(None)?;
         let is_followed = config.observable_commands;
         let command = Command::new(job, &parameters, &all, is_followed, clock.now)?;
@@ -299,11 +296,7 @@ impl Worker for Import {
         }
         let (parameters, remarks) =
             config::parse_options::<Parameters>(&job.parameters, OptionSource::Parameters)?;
-        let select = |name| {
-            config
-                .connections
-                .select_for_work(Purpose::allows_import, "import", name, options)
-        };
+        let select = |name| select_for_import(config, options, name);
         let (all, _) = select(None)?;
         let command = Command::new(
             job,
@@ -525,6 +518,18 @@ fn open_each(
 }
 
 type ConnectionConfig = overrides::ConnectionConfig<Config>;
+
+/// The connections that may import, or the one of this name, and what there is to warn of.
+fn select_for_import(
+    config: &Config,
+    options: &[OptionSpec],
+    name: Option<&str>,
+) -> Result<(Vec<Connection>, Vec<String>)> {
+    let allows = Purpose::allows_import;
+    config
+        .connections
+        .select_for_work(allows, "import", name, options)
+}
 
 /// What is the same for all connections.
 struct ImportRun<'a> {
