@@ -132,6 +132,25 @@ pub fn read_events(
     source: &mut JsonStream<'_>,
     on: &mut dyn FnMut(ListedPart<'_>) -> Result<()>,
 ) -> Result<()> {
+    let has_list = visit_listed(
+        source,
+        "Event",
+        &mut |source| match read_event_object(source, on)? {
+            Element::Good(event) => on(ListedPart::End(Box::new(event))),
+            Element::Bad(_) => on(ListedPart::Bad),
+        },
+    )?;
+    ensure!(has_list, "the answer is no list of events: this is no MISP");
+    Ok(())
+}
+
+/// Reads each value of this name in `{"response":[{"<name>":{…}},…]}`. False if there is no such
+/// list.
+fn visit_listed(
+    source: &mut JsonStream<'_>,
+    name: &str,
+    read: &mut dyn FnMut(&mut JsonStream<'_>) -> Result<()>,
+) -> Result<bool> {
     source.check_encoding()?;
     let mut has_list = false;
     source.visit_fields(&mut |key, source| {
@@ -140,17 +159,13 @@ pub fn read_events(
         }
         has_list = true;
         source.visit_items(&mut |source| {
-            source.visit_fields(&mut |key, source| match key {
-                "Event" => match read_event_object(source, on)? {
-                    Element::Good(event) => on(ListedPart::End(Box::new(event))),
-                    Element::Bad(_) => on(ListedPart::Bad),
-                },
-                _ => source.skip_value(),
+            source.visit_fields(&mut |key, source| match key == name {
+                true => read(source),
+                false => source.skip_value(),
             })
         })
     })?;
-    ensure!(has_list, "the answer is no list of events: this is no MISP");
-    Ok(())
+    Ok(has_list)
 }
 
 /// Reads several objects with their attributes, as `objects/restSearch` answers
@@ -163,20 +178,7 @@ pub fn read_objects(
     source: &mut JsonStream<'_>,
     on: &mut dyn FnMut(Element<Object>) -> Result<()>,
 ) -> Result<()> {
-    source.check_encoding()?;
-    let mut has_list = false;
-    source.visit_fields(&mut |key, source| {
-        if key != "response" {
-            return source.skip_value();
-        }
-        has_list = true;
-        source.visit_items(&mut |source| {
-            source.visit_fields(&mut |key, source| match key {
-                "Object" => on(read_object(source)?),
-                _ => source.skip_value(),
-            })
-        })
-    })?;
+    let has_list = visit_listed(source, "Object", &mut |source| on(read_object(source)?))?;
     ensure!(
         has_list,
         "the answer is no list of objects: this is no MISP"
